@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# Two commands do everything on a fresh machine: `sudo make demo`, `sudo make test`.
+# V=1 shows commands. BUILD=dir builds elsewhere. SAN=1 builds with sanitizers.
+# Sources are found by folder: user/core is linked into everything, each of
+# user/{sentinel,calls,cli} is a program, each tests/{unit,bpf}/test_*.c and
+# tests/tools/*.c and bench/*.c is a program of its own.
+
+VERSION   := 0.1.0
+PREFIX    ?= /usr/local
+SBINDIR   ?= $(PREFIX)/sbin
+BINDIR    ?= $(PREFIX)/bin
+MANDIR    ?= $(PREFIX)/share/man
+LIBEXECDIR ?= $(PREFIX)/lib/sipflip
+SYSCONFDIR ?= /etc
+BUILD     ?= build
+RUNS      ?= 20
+CC        ?= gcc
+CLANG     ?= clang
+BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-8s %s\n'
+endif
+
+# make deps must run before pkg-config can say anything, so flags are lazy.
+pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
+CORE_PKGS     := libsodium libconfuse
+SENTINEL_PKGS := libbpf libelf zlib libsystemd libzmq
+CALLS_PKGS    := sofia-sip-ua libprotobuf-c libzmq libbpf libelf zlib
+CLI_PKGS      := libbpf libelf zlib
+UNIT_PKGS     := cmocka $(CALLS_PKGS)
+
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Werror=implicit-function-declaration
+CFLAGS  ?= -O2 -g
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
+comma   := ,
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(SANFLAGS) $(WARN) -D_GNU_SOURCE -DSIPFLIP_VERSION='"$(VERSION)"' \
+	-Iinclude -Iuser/core -I$(BUILD)/gen -fstack-protector-strong
+BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wno-missing-declarations \
+	-Iinclude -I. -Ibpf -I/usr/include/$(shell $(CC) -dumpmachine)
+BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+
+core_src     := $(wildcard user/core/*.c)
+sentinel_src := $(wildcard user/sentinel/*.c)
+calls_src    := $(wildcard user/calls/*.c)
+cli_src      := $(wildcard user/cli/*.c)
+bpf_src      := $(wildcard bpf/*.bpf.c)
+proto_src    := $(wildcard user/calls/*.proto)
+unit_src     := $(wildcard tests/unit/test_*.c)
+bpftest_src  := $(wildcard tests/bpf/test_*.c)
+tool_src     := $(wildcard tests/tools/*.c)
+bench_src    := $(wildcard bench/*.c)
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+core_obj  := $(call obj,$(core_src))
+skel      := $(patsubst bpf/%.bpf.c,$(BUILD)/gen/%.skel.h,$(bpf_src))
+proto_gen := $(patsubst user/calls/%.proto,$(BUILD)/gen/%.pb-c.c,$(proto_src))
+proto_obj := $(proto_gen:.c=.o)
+programs  := $(if $(sentinel_src),$(BUILD)/sipflipd) $(if $(calls_src),$(BUILD)/sipflip-calls) $(if $(cli_src),$(BUILD)/sipflip)
+unit_bin  := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(unit_src))
+bpf_bin   := $(patsubst tests/bpf/%.c,$(BUILD)/bpftest/%,$(bpftest_src))
+tool_bin  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(tool_src))
+bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
+
+.PHONY: all programs tools deps demo test test-unit test-bpf test-netns lint format bench-takeover bench-dataplane \
+	install uninstall clean vmlinux
+
+all: programs tools
+
+programs: $(programs)
+tools: $(tool_bin) $(bench_bin)
+
+# --- BPF -------------------------------------------------------------------
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c vmlinux.h
+	$(say) BPF $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(say) SKEL $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@.tmp && mv $@.tmp $@
+
+# The types our programs use, as this kernel's BTF has them.
+vmlinux:
+	$(Q)bpf/trim-vmlinux.sh > vmlinux.h.tmp && mv vmlinux.h.tmp vmlinux.h
+
+# --- user space ------------------------------------------------------------
+$(BUILD)/user/sentinel/%.o $(BUILD)/tests/bpf/%.o $(BUILD)/bench/%.o: | $(skel)
+$(BUILD)/user/calls/%.o $(BUILD)/tests/unit/%.o: | $(proto_gen)
+$(BUILD)/user/core/%.o:     PKGS = $(CORE_PKGS)
+$(BUILD)/user/sentinel/%.o: PKGS = $(SENTINEL_PKGS) $(CORE_PKGS)
+$(BUILD)/user/calls/%.o:    PKGS = $(CALLS_PKGS) $(CORE_PKGS)
+$(BUILD)/user/cli/%.o:      PKGS = $(CLI_PKGS) $(CORE_PKGS)
+$(BUILD)/tests/unit/%.o:    PKGS = $(UNIT_PKGS) $(CORE_PKGS)
+$(BUILD)/tests/bpf/%.o:     PKGS = libbpf cmocka $(CORE_PKGS)
+
+$(BUILD)/%.o: %.c
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(call pkg,--cflags,$(PKGS)) -MMD -MP -c $< -o $@
+
+$(BUILD)/gen/%.pb-c.c: user/calls/%.proto
+	$(say) PROTOC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=user/calls --c_out=$(BUILD)/gen $<
+
+$(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
+	$(say) CC $@
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(SANFLAGS) -I$(BUILD)/gen -c $< -o $@
+
+$(BUILD)/libcore.a: $(core_obj)
+	$(say) AR $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+define link
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -Wl,-z,relro,-z,now -o $@ $(filter %.o %.a,$^) $(call pkg,--libs,$(1)) -lm
+endef
+
+$(BUILD)/sipflipd: $(call obj,$(sentinel_src)) $(BUILD)/libcore.a
+	$(call link,$(SENTINEL_PKGS) $(CORE_PKGS))
+$(BUILD)/sipflip-calls: $(call obj,$(calls_src)) $(proto_obj) $(BUILD)/libcore.a
+	$(call link,$(CALLS_PKGS) $(CORE_PKGS))
+$(BUILD)/sipflip: $(call obj,$(cli_src)) $(BUILD)/libcore.a
+	$(call link,$(CLI_PKGS) $(CORE_PKGS))
+# A unit test may reach into the call keeper: everything there but its main.
+calls_lib := $(filter-out $(BUILD)/user/calls/main.o,$(call obj,$(calls_src))) $(proto_obj)
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(calls_lib) $(BUILD)/libcore.a
+	$(call link,$(UNIT_PKGS) $(CORE_PKGS))
+$(BUILD)/bpftest/%: $(BUILD)/tests/bpf/%.o $(BUILD)/libcore.a
+	$(call link,libbpf cmocka $(CORE_PKGS))
+$(BUILD)/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a
+	$(call link,$(CORE_PKGS))
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libcore.a
+	$(call link,libbpf $(CORE_PKGS))
+
+# --- the two commands, and the figures -------------------------------------
+deps:
+	$(Q)packaging/deps.sh
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(abspath $(BUILD)) tests/netns/demo
+
+test: deps
+	$(Q)$(MAKE) --no-print-directory all $(if $(SAN),,lint)
+	$(Q)BUILD=$(abspath $(BUILD)) MAKE="$(MAKE)" tests/run
+
+test-unit: $(unit_bin)
+	$(Q)BUILD=$(abspath $(BUILD)) tests/run unit
+test-bpf: $(bpf_bin)
+	$(Q)BUILD=$(abspath $(BUILD)) tests/run bpf
+test-netns: all
+	$(Q)BUILD=$(abspath $(BUILD)) tests/run netns
+test-programs: $(unit_bin) $(bpf_bin) $(tool_bin)
+
+bench-takeover: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(abspath $(BUILD)) RUNS=$(RUNS) bench/takeover
+bench-dataplane: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(BUILD)/bench/dataplane
+
+lint:
+	$(Q)tests/lint
+
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' | grep -v '^vmlinux.h$$')
+
+install: programs
+	install -D -m 755 $(BUILD)/sipflipd $(DESTDIR)$(SBINDIR)/sipflipd
+	install -D -m 755 $(BUILD)/sipflip-calls $(DESTDIR)$(LIBEXECDIR)/sipflip-calls
+	install -D -m 755 $(BUILD)/sipflip $(DESTDIR)$(BINDIR)/sipflip
+	install -D -m 644 packaging/sipflip.conf $(DESTDIR)$(SYSCONFDIR)/sipflip/sipflip.conf.example
+	install -D -m 644 packaging/sipflipd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sipflipd.service
+	install -D -m 644 packaging/sipflip.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sipflip.conf
+	for m in docs/man/*.[1-9]; do install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; done
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/sipflipd $(DESTDIR)$(LIBEXECDIR)/sipflip-calls $(DESTDIR)$(BINDIR)/sipflip \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/sipflipd.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/sipflip.conf
+	for m in docs/man/*.[1-9]; do rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; done
+
+clean:
+	rm -rf $(BUILD)
+
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
