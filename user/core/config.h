@@ -39,6 +39,15 @@ enum config_silence {
 	SILENCE_RELEASE,
 };
 
+/*
+ * After a rescue media goes end to end between the phones (their re-INVITEs
+ * carry each other's SDP). MEDIA_RELAY is accepted for the day it is relayed.
+ */
+enum config_media {
+	MEDIA_RELAY = 0,
+	MEDIA_DIRECT = 1,
+};
+
 struct config_service {
 	char name[CONFIG_NAME_LEN];
 	int line;
@@ -64,10 +73,11 @@ struct config_service {
 	uint32_t rescue_rate; /* calls a second, default 200 */
 	uint32_t max_dialogs; /* default 20,000 */
 	bool probe;           /* default true; false: only the kernel watches the server */
+	enum config_media media;
 };
 
 struct config {
-	char key_file[256];
+	char key_file[256];                 /* absolute; default "/etc/sipflip/key" */
 	char user[CONFIG_NAME_LEN];         /* of sipflip-calls; default "sipflip" */
 	char run_dir[128];                  /* default "/run/sipflip" */
 	uint16_t echo_port;                 /* default WIRE_PORT */
