@@ -75,6 +75,7 @@ enum refuse_reason {
 #define STATUS_MUTE        0x20 /* a voter that may not grant yet */
 #define STATUS_CALLS_UP    0x40 /* its call keeper runs and its replica is in step */
 #define STATUS_WITNESS     0x80 /* votes, has no VIP */
+#define STATUS_CLAIM       0x100 /* its machine is owner, also while its lease has lapsed: grants may renew it */
 
 struct wire_msg {
 	__be16 magic;
