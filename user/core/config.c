@@ -22,7 +22,7 @@
 #define RUN_DIR_MAX      90 /* with a socket's name it must fit sockaddr_un.sun_path */
 #define KEY_FILE_DEFAULT "/etc/sipflip/key"
 
-/* libconfuse hands its callbacks no pointer of the caller's. Set only inside config_parse. */
+/* libconfuse hands its callbacks no pointer of the caller's. Set only while one parses. */
 static _Thread_local struct config_parser *parsing;
 
 /* --- libconfuse's side ------------------------------------------------------ */
@@ -34,18 +34,23 @@ static int keep_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result
 
 	if (!value)
 		return -1;
-	/* Modified before, and this is the first value since its '='. */
-	if ((opt->flags & CFGF_MODIFIED) && opt->nvalues == 1) {
-		free(value);
-		config_fail(parsing, cfg->line, "%s is given twice; remove one", opt->name);
-		return -1;
-	}
+	value->key = opt->name;
 	value->line = cfg->line;
 	/* While a section is parsed the root's line stays where the section began. */
 	value->section_line = parsing->root->line;
 	memcpy(value->text, text, len);
 	*(void **)result = value;
 	return 0;
+}
+
+/* libconfuse drops a value while it parses only when the same key comes again. */
+static void drop_value(void *dropped)
+{
+	struct config_value *value = dropped;
+
+	if (parsing)
+		config_fail(parsing, value->line, "%s is given again further down; remove one", value->key);
+	free(value);
 }
 
 static void known_keys(const cfg_opt_t *opts, char *buf, size_t size)
@@ -106,8 +111,8 @@ static void on_confuse_error(cfg_t *cfg, const char *format, va_list ap)
 	config_fail(parsing, cfg->line, "%s; %s", what, advice(what));
 }
 
-#define VALUE(name)  CFG_PTR_CB(name, 0, CFGF_NODEFAULT, keep_value, free)
-#define VALUES(name) CFG_PTR_LIST_CB(name, 0, CFGF_NODEFAULT, keep_value, free)
+#define VALUE(name)  CFG_PTR_CB(name, 0, CFGF_NODEFAULT, keep_value, drop_value)
+#define VALUES(name) CFG_PTR_LIST_CB(name, 0, CFGF_NODEFAULT, keep_value, drop_value)
 
 /*
  * Blanks the comments and checks quotes and braces: libconfuse 3.3 miscounts
@@ -288,6 +293,7 @@ int config_parse(const char *text, const char *file, struct config *ret, struct 
 	struct config_parser p = {.file = file, .error = ret_error};
 	char *prepared;
 	int r = -EINVAL;
+	bool bad;
 
 	p.config = calloc(1, sizeof(*p.config));
 	prepared = strdup(text);
@@ -300,16 +306,17 @@ int config_parse(const char *text, const char *file, struct config *ret, struct 
 		goto out;
 	parsing = &p;
 	cfg_set_error_function(p.root, on_confuse_error);
-	if (cfg_parse_buf(p.root, prepared) != CFG_SUCCESS)
+	bad = cfg_parse_buf(p.root, prepared) != CFG_SUCCESS;
+	parsing = NULL;
+	if (bad)
 		config_fail(&p, p.root->line, "syntax error; see sipflip.conf(5) for the syntax");
-	else
+	else if (!p.failed)
 		r = take_all(&p);
 	if (!r)
 		*ret = *p.config;
 out:
 	if (p.root)
 		cfg_free(p.root);
-	parsing = NULL;
 	free(prepared);
 	free(p.config);
 	return r;

@@ -17,6 +17,7 @@
 
 /* Every value is kept as its text with where it stood. */
 struct config_value {
+	const char *key;
 	int line;
 	int section_line; /* of the top-level section it is in */
 	char text[];
