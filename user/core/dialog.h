@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The dialogs of a SIP server as its own wire shows them (RFC 3261 section 12,
+ * seen from the server: "local" is the server, "remote" the phone or the proxy
+ * in front of it). Pure: a message's fields and a time in, a changed table out.
+ * Nothing is allocated after dialog_table_init. Used by the tracker, the
+ * replica (both sides), the rescue and the command line's answers.
+ *
+ *   half-open --1xx with tag--> early --2xx--> confirmed --takeover--> rescuing --> rescued
+ *       |  (INVITE, no tag yet)   |               |                        |            |
+ *       +----- 3xx..6xx ----------+---------------+------ BYE, 481 --------+------------+--> ended
+ *
+ * Half-open ones are an INVITE that nobody has answered with a tag yet: they
+ * have state early and one empty tag, and are never replicated.
+ */
+#ifndef SIPFLIP_CORE_DIALOG_H
+#define SIPFLIP_CORE_DIALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mono.h"
+#include "sipflip/abi.h"
+
+#define DIALOG_CALL_ID_LEN    256
+#define DIALOG_TAG_LEN        128
+#define DIALOG_NAME_ADDR_LEN  512
+#define DIALOG_ROUTE_LEN      1024
+#define DIALOG_URI_LEN        512
+#define DIALOG_USER_LEN       64
+#define DIALOG_SESSION_ID_LEN 40
+#define DIALOG_SDP_LEN        4096
+#define DIALOG_FORKS          16 /* To tags of one INVITE; more are counted, not kept */
+#define DIALOG_TOMBSTONES     4096
+
+#define DIALOG_ENDED_KEEP_NS  (32 * NS_PER_S)        /* 64*T1: retransmissions still find it */
+#define DIALOG_EARLY_KEEP_NS  (200 * NS_PER_S)       /* Timer C, RFC 3261 16.6 item 11, and some */
+#define DIALOG_IDLE_KEEP_NS   (24 * 3600 * NS_PER_S) /* confirmed without session timer */
+#define DIALOG_TIMER_GRACE_NS (32 * NS_PER_S)        /* beyond Session-Expires, RFC 4028 section 10 */
+
+enum dialog_state {
+	DIALOG_EARLY = 0,
+	DIALOG_CONFIRMED = 1,
+	DIALOG_RESCUING = 2,
+	DIALOG_RESCUED = 3,
+	DIALOG_ENDED = 4,
+};
+
+enum dialog_role {
+	DIALOG_UAS = 0, /* the server was called */
+	DIALOG_UAC = 1, /* the server called */
+};
+
+enum dialog_refresher {
+	REFRESHER_NONE = 0,
+	REFRESHER_LOCAL = 1, /* the server refreshes */
+	REFRESHER_REMOTE = 2,
+};
+
+/* How the two legs of a call were found, or why not. pairing.h */
+enum dialog_paired {
+	PAIRED_NOT = 0, /* single leg so far */
+	PAIRED_HEADER = 1,
+	PAIRED_SESSION_ID = 2,
+	PAIRED_SDP = 3,
+	PAIRED_NUMBERS = 4,
+	PAIRED_AMBIGUOUS = 5, /* more than one leg would fit: not paired */
+};
+
+/* flags */
+#define DIALOG_TRUNCATED 0x1 /* a header was longer than its field: not rescuable */
+#define DIALOG_SDP_CUT   0x2 /* an SDP was longer than DIALOG_SDP_LEN: not kept */
+
+/*
+ * One dialog, flat: the replica may carry it field by field or as bytes between
+ * equal builds. All strings end with NUL; "" = not known. Zero = not known.
+ */
+struct dialog {
+	uint64_t version;       /* of this table, see dialog_next_changed; not replicated */
+	uint64_t call;          /* call number; equal on both legs of a paired call */
+	struct mono at_invite;  /* INVITE first seen */
+	struct mono at_answer;  /* its first 2xx */
+	struct mono at_changed; /* last message of the dialog */
+	struct mono at_refresh; /* last INVITE or UPDATE answered 2xx */
+	struct mono at_ended;
+	uint8_t service;
+	uint8_t state;              /* enum dialog_state */
+	uint8_t role;               /* enum dialog_role */
+	uint8_t paired;             /* enum dialog_paired */
+	uint8_t refresher;          /* enum dialog_refresher */
+	uint8_t acked;              /* 1 = the ACK of the first 2xx was seen */
+	uint16_t flow_port;         /* host order */
+	struct inaddr16 flow_addr;  /* where its datagrams really come from and go to */
+	uint32_t local_cseq;        /* highest that the server used; 0 = none yet */
+	uint32_t remote_cseq;       /* highest that the phone used; 0 = none yet */
+	uint32_t invite_cseq;       /* of the INVITE that made it */
+	uint32_t session_expires_s; /* 0 = no session timer */
+	uint32_t flags;
+	uint16_t sdp_in_len;
+	uint16_t sdp_out_len;
+	char call_id[DIALOG_CALL_ID_LEN];
+	char local_tag[DIALOG_TAG_LEN];
+	char remote_tag[DIALOG_TAG_LEN];
+	char local[DIALOG_NAME_ADDR_LEN]; /* as in From/To, with display and parameters, no tag */
+	char remote[DIALOG_NAME_ADDR_LEN];
+	char remote_target[DIALOG_URI_LEN]; /* URI of the phone's last Contact */
+	char local_contact[DIALOG_URI_LEN]; /* the server's own */
+	char route[DIALOG_ROUTE_LEN];       /* Route values in the order to send them, comma separated */
+	char caller[DIALOG_USER_LEN];       /* user part of From */
+	char callee[DIALOG_USER_LEN];       /* user part of the first request's URI */
+	char link[DIALOG_CALL_ID_LEN];      /* Call-ID of the other leg, as a configured header said */
+	char session_id_in[DIALOG_SESSION_ID_LEN];  /* RFC 7989: sender's UUID, from the phone */
+	char session_id_out[DIALOG_SESSION_ID_LEN]; /* and from the server */
+	char sdp_in[DIALOG_SDP_LEN];                /* last SDP from the phone; not NUL-terminated */
+	char sdp_out[DIALOG_SDP_LEN];               /* last SDP from the server */
+};
+
+struct dialog_key {
+	uint8_t service;
+	char call_id[DIALOG_CALL_ID_LEN];
+	char local_tag[DIALOG_TAG_LEN];
+	char remote_tag[DIALOG_TAG_LEN];
+};
+
+enum sip_verb {
+	SIP_VERB_OTHER = 0,
+	SIP_VERB_INVITE,
+	SIP_VERB_ACK,
+	SIP_VERB_BYE,
+	SIP_VERB_CANCEL,
+	SIP_VERB_UPDATE,
+	SIP_VERB_PRACK,
+};
+
+/*
+ * What the table needs of one SIP message. Strings end with NUL and live only
+ * during the call; NULL = header absent.
+ */
+struct sip_event {
+	struct mono at;
+	uint8_t service;
+	bool out;           /* sent by the server */
+	enum sip_verb verb; /* of the request, or of the CSeq of a response */
+	int status;         /* 0 = request */
+	uint32_t cseq;
+	struct inaddr16 remote; /* the other end of the datagram */
+	uint16_t remote_port;
+	const char *call_id;
+	const char *from; /* header value without the tag parameter */
+	const char *from_tag;
+	const char *from_user;
+	const char *to;
+	const char *to_tag;
+	const char *request_uri;
+	const char *request_user;
+	const char *contact;      /* first Contact's URI */
+	const char *record_route; /* all values in the order of the message, comma separated */
+	const char *link;         /* value of the configured header */
+	const char *session_id;   /* sender's UUID */
+	uint32_t session_expires_s;
+	int refresher_uas; /* 1 = refresher=uas, 0 = uac, -1 = not said */
+	const char *sdp;
+	size_t sdp_len;
+};
+
+/* Counters by name: the name here is the name in the metric. */
+#define DIALOG_COUNTERS(X)                                                                                   \
+	X(dialog_created, "dialogs and half-open ones entered into the table")                               \
+	X(dialog_forked, "further dialogs of an INVITE that forked")                                         \
+	X(dialog_confirmed, "dialogs confirmed by a 2xx")                                                    \
+	X(dialog_ended, "dialogs ended by BYE, 481 or a failed INVITE")                                      \
+	X(dialog_expired, "dialogs dropped because nothing was heard for too long")                          \
+	X(dialog_table_full, "INVITE not tracked: the table is full")                                        \
+	X(dialog_fork_limit, "fork not tracked: too many To tags for one INVITE")                            \
+	X(dialog_unknown, "in-dialog message of a dialog that is not in the table")                          \
+	X(dialog_key_too_long, "message not tracked: Call-ID or tag longer than the table keeps")            \
+	X(dialog_field_too_long, "header longer than its field: the dialog is marked not rescuable")         \
+	X(dialog_sdp_too_long, "SDP longer than the table keeps")                                            \
+	X(dialog_old_cseq, "request with a CSeq below the last one: a late retransmission")                  \
+	X(dialog_incomplete, "message without Call-ID, From tag or CSeq")                                    \
+	X(dialog_applied, "dialogs written by the replica")                                                  \
+	X(dialog_apply_bad, "records of the replica that are not a dialog")
+
+struct dialog_counters {
+#define X(name, help) uint64_t name;
+	DIALOG_COUNTERS(X)
+#undef X
+};
+
+struct dialog_slot; /* private links of one dialog */
+struct dialog_tombstone {
+	uint64_t version;
+	struct dialog_key key;
+};
+
+struct dialog_table {
+	struct dialog *dialogs;    /* max of them */
+	struct dialog_slot *slots; /* same index */
+	uint32_t *by_call_id;      /* hash heads, mask + 1 of them */
+	uint32_t *by_call;
+	uint32_t mask;
+	uint32_t max;
+	uint32_t used; /* all states, half-open included */
+	uint32_t free_head;
+	uint32_t first; /* changed list, oldest version first */
+	uint32_t last;
+	uint32_t expire_cursor;
+	uint8_t hash_key[16];
+	uint64_t version; /* of the last change; never goes down */
+	uint64_t next_call;
+	struct dialog_tombstone *tombstones; /* ring of DIALOG_TOMBSTONES */
+	uint64_t n_tombstones;               /* ever written */
+	struct dialog_counters counters;
+};
+
+/* Allocates everything for max_dialogs (1..1,000,000); seed keys the hash. 0, -EINVAL or -ENOMEM. */
+int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t seed);
+void dialog_table_done(struct dialog_table *table);
+
+/*
+ * One message of the server's. Returns the dialog it changed (a fork's new one
+ * if it made one), NULL when it changed none; the reason is in the counters.
+ */
+struct dialog *dialog_table_event(struct dialog_table *table, const struct sip_event *event);
+
+/* Exact key, as seen from the server. NULL = not there. */
+struct dialog *dialog_find(struct dialog_table *table, uint8_t service, const char *call_id,
+                           const char *local_tag, const char *remote_tag);
+/* The other leg of a paired call, in any state; NULL = none. */
+struct dialog *dialog_peer(struct dialog_table *table, const struct dialog *dialog);
+/* Next dialog of any state, half-open included; NULL prev starts, NULL ends. */
+struct dialog *dialog_next(struct dialog_table *table, const struct dialog *prev);
+/* Same Call-ID as prev in the same service; to walk the forks. */
+struct dialog *dialog_next_same_call_id(struct dialog_table *table, const struct dialog *prev);
+
+/* Who changes a dialog from outside goes through these, so that the change gets its version. */
+void dialog_set_state(struct dialog_table *table, struct dialog *dialog, enum dialog_state state,
+                      struct mono at);
+void dialog_set_paired(struct dialog_table *table, struct dialog *a, struct dialog *b,
+                       enum dialog_paired how);
+void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog);
+/* Reserves the next local CSeq, `margin` above the last one. Below 2^31 (RFC 3261 8.1.1.5). */
+uint32_t dialog_take_cseq(struct dialog_table *table, struct dialog *dialog, uint32_t margin);
+
+/*
+ * For the sending side of the replica. Changed dialogs in the order of their
+ * versions: the first after `since` with prev NULL, then the one after prev.
+ * The iteration is void after any change of the table; go on with
+ * since = version of the last one then. Half-open ones do not appear.
+ */
+const struct dialog *dialog_next_changed(const struct dialog_table *table, uint64_t since,
+                                         const struct dialog *prev);
+/* Deletions after `since` in order; *cursor starts at 0. NULL ends. */
+const struct dialog_tombstone *dialog_next_removed(const struct dialog_table *table, uint64_t since,
+                                                   uint64_t *cursor);
+/* True when deletions after `since` have fallen out of the bounded list: send a snapshot. */
+bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t since);
+
+/*
+ * For the receiving side: enters or overwrites by key; checks every string's end,
+ * every enum and length first. Times are moved by shift_ns: this node's clock
+ * minus the sender's. 0, -EINVAL (counted) or -ENOSPC. The change gets a version
+ * of this table.
+ */
+int dialog_table_apply(struct dialog_table *table, const struct dialog *record, int64_t shift_ns);
+/* 0, or -ENOENT. */
+int dialog_table_remove(struct dialog_table *table, const struct dialog_key *key);
+/* Before a snapshot is applied: drops all dialogs of `service` (every one with 255). */
+void dialog_table_clear(struct dialog_table *table, uint8_t service);
+
+/*
+ * Drops what is over or silent. For the owner only: elsewhere the owner's
+ * deletions arrive by the replica. Looks at up to `budget` slots a call. Returns how many went.
+ */
+uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32_t budget);
+
+void dialog_key_of(const struct dialog *dialog, struct dialog_key *ret);
+bool dialog_is_half_open(const struct dialog *dialog);
+/* Confirmed, rescuing or rescued. */
+bool dialog_is_up(const struct dialog *dialog);
+const char *dialog_state_name(enum dialog_state state);
+/* "header", "session-id", "sdp", "numbers", "" */
+const char *dialog_paired_name(enum dialog_paired how);
+
+struct dialog_counts {
+	uint32_t dialogs; /* with both tags and not ended */
+	uint32_t calls;   /* pairs and single legs that are up */
+};
+void dialog_table_counts(const struct dialog_table *table, uint8_t service, struct dialog_counts *ret);
+
+#endif

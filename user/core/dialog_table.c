@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Storage of the dialog table: slots, the hashes by Call-ID and by call number,
+ * the list in order of change, tombstones, expiry, and the replica's receiving
+ * side. Knows nothing of SIP messages; that is dialog.c. Pure.
+ */
+#include "dialog_table.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t index_of(const struct dialog_table *table, const struct dialog *dialog)
+{
+	return (uint32_t)(dialog - table->dialogs);
+}
+
+static uint32_t bucket(const struct dialog_table *table, uint8_t service, const char *call_id)
+{
+	unsigned char in[DIALOG_CALL_ID_LEN + 1];
+	size_t len = strnlen(call_id, DIALOG_CALL_ID_LEN);
+	uint64_t h;
+
+	in[0] = service;
+	memcpy(in + 1, call_id, len);
+	crypto_shorthash((unsigned char *)&h, in, len + 1, table->hash_key);
+	return (uint32_t)h & table->mask;
+}
+
+static uint32_t call_bucket(const struct dialog_table *table, uint64_t call)
+{
+	return (uint32_t)(call * 0x9e3779b97f4a7c15ULL >> 32) & table->mask;
+}
+
+int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t seed)
+{
+	uint32_t size = 1, i;
+
+	if (max_dialogs < 1 || max_dialogs > 1000000)
+		return -EINVAL;
+	while (size < max_dialogs)
+		size *= 2;
+	*table = (struct dialog_table){
+	        .dialogs = calloc(max_dialogs, sizeof(struct dialog)),
+	        .slots = calloc(max_dialogs, sizeof(struct dialog_slot)),
+	        .by_call_id = malloc(size * sizeof(uint32_t)),
+	        .by_call = malloc(size * sizeof(uint32_t)),
+	        .tombstones = calloc(DIALOG_TOMBSTONES, sizeof(struct dialog_tombstone)),
+	        .mask = size - 1,
+	        .max = max_dialogs,
+	        .first = DIALOG_NIL,
+	        .last = DIALOG_NIL,
+	        .next_call = 1,
+	};
+	if (!table->dialogs || !table->slots || !table->by_call_id || !table->by_call || !table->tombstones) {
+		dialog_table_done(table);
+		return -ENOMEM;
+	}
+	memcpy(table->hash_key, &seed, sizeof(seed));
+	memset(table->by_call_id, 0xff, size * sizeof(uint32_t));
+	memset(table->by_call, 0xff, size * sizeof(uint32_t));
+	for (i = 0; i < max_dialogs; i++)
+		table->slots[i].next_call_id = i + 1 < max_dialogs ? i + 1 : DIALOG_NIL;
+	return 0;
+}
+
+void dialog_table_done(struct dialog_table *table)
+{
+	free(table->dialogs);
+	free(table->slots);
+	free(table->by_call_id);
+	free(table->by_call);
+	free(table->tombstones);
+	*table = (struct dialog_table){0};
+}
+
+static void unlist(struct dialog_table *table, uint32_t i)
+{
+	struct dialog_slot *slot = &table->slots[i];
+
+	if (!slot->listed)
+		return;
+	if (slot->older != DIALOG_NIL)
+		table->slots[slot->older].newer = slot->newer;
+	else
+		table->first = slot->newer;
+	if (slot->newer != DIALOG_NIL)
+		table->slots[slot->newer].older = slot->older;
+	else
+		table->last = slot->older;
+	slot->listed = false;
+}
+
+void dialog_touch(struct dialog_table *table, struct dialog *dialog)
+{
+	uint32_t i = index_of(table, dialog);
+	struct dialog_slot *slot = &table->slots[i];
+
+	if (dialog_is_half_open(dialog))
+		return;
+	unlist(table, i);
+	dialog->version = ++table->version;
+	slot->older = table->last;
+	slot->newer = DIALOG_NIL;
+	slot->listed = true;
+	if (table->last != DIALOG_NIL)
+		table->slots[table->last].newer = i;
+	else
+		table->first = i;
+	table->last = i;
+}
+
+static void leave_call(struct dialog_table *table, uint32_t i)
+{
+	uint32_t *link = &table->by_call[call_bucket(table, table->dialogs[i].call)];
+
+	if (!table->slots[i].has_call)
+		return;
+	while (*link != i)
+		link = &table->slots[*link].next_call;
+	*link = table->slots[i].next_call;
+	table->slots[i].has_call = false;
+}
+
+void dialog_set_call(struct dialog_table *table, struct dialog *dialog, uint64_t call)
+{
+	uint32_t i = index_of(table, dialog);
+	uint32_t *head = &table->by_call[call_bucket(table, call)];
+
+	leave_call(table, i);
+	dialog->call = call;
+	table->slots[i].next_call = *head;
+	table->slots[i].has_call = true;
+	*head = i;
+	if (call >= table->next_call)
+		table->next_call = call + 1;
+}
+
+struct dialog *dialog_slot_take(struct dialog_table *table, uint8_t service, const char *call_id)
+{
+	uint32_t i = table->free_head;
+	uint32_t *head = &table->by_call_id[bucket(table, service, call_id)];
+	struct dialog *dialog;
+
+	if (i == DIALOG_NIL) {
+		table->counters.dialog_table_full++;
+		return NULL;
+	}
+	table->free_head = table->slots[i].next_call_id;
+	table->used++;
+	dialog = &table->dialogs[i];
+	memset(dialog, 0, DIALOG_HEAD_LEN);
+	dialog->service = service;
+	strcpy(dialog->call_id, call_id);
+	table->slots[i] = (struct dialog_slot){.used = true, .next_call_id = *head};
+	*head = i;
+	dialog_set_call(table, dialog, table->next_call);
+	table->counters.dialog_created++;
+	return dialog;
+}
+
+void dialog_slot_drop(struct dialog_table *table, struct dialog *dialog)
+{
+	uint32_t i = index_of(table, dialog);
+	uint32_t *link = &table->by_call_id[bucket(table, dialog->service, dialog->call_id)];
+
+	if (table->slots[i].listed) {
+		struct dialog_tombstone *stone =
+		        &table->tombstones[table->n_tombstones++ % DIALOG_TOMBSTONES];
+
+		stone->version = ++table->version;
+		dialog_key_of(dialog, &stone->key);
+	}
+	unlist(table, i);
+	leave_call(table, i);
+	while (*link != i)
+		link = &table->slots[*link].next_call_id;
+	*link = table->slots[i].next_call_id;
+	table->slots[i] = (struct dialog_slot){.next_call_id = table->free_head};
+	table->free_head = i;
+	table->used--;
+}
+
+struct dialog *dialog_first_of_call_id(const struct dialog_table *table, uint8_t service, const char *call_id)
+{
+	uint32_t i = table->by_call_id[bucket(table, service, call_id)];
+
+	for (; i != DIALOG_NIL; i = table->slots[i].next_call_id)
+		if (table->dialogs[i].service == service && !strcmp(table->dialogs[i].call_id, call_id))
+			return &table->dialogs[i];
+	return NULL;
+}
+
+struct dialog *dialog_next_same_call_id(struct dialog_table *table, const struct dialog *prev)
+{
+	uint32_t i = table->slots[index_of(table, prev)].next_call_id;
+
+	for (; i != DIALOG_NIL; i = table->slots[i].next_call_id)
+		if (table->dialogs[i].service == prev->service &&
+		    !strcmp(table->dialogs[i].call_id, prev->call_id))
+			return &table->dialogs[i];
+	return NULL;
+}
+
+struct dialog *dialog_find(struct dialog_table *table, uint8_t service, const char *call_id,
+                           const char *local_tag, const char *remote_tag)
+{
+	struct dialog *d;
+
+	if (strlen(call_id) >= DIALOG_CALL_ID_LEN)
+		return NULL;
+	for (d = dialog_first_of_call_id(table, service, call_id); d; d = dialog_next_same_call_id(table, d))
+		if (!strcmp(d->local_tag, local_tag) && !strcmp(d->remote_tag, remote_tag))
+			return d;
+	return NULL;
+}
+
+struct dialog *dialog_peer(struct dialog_table *table, const struct dialog *dialog)
+{
+	uint32_t i;
+
+	if (dialog->paired == PAIRED_NOT || dialog->paired == PAIRED_AMBIGUOUS)
+		return NULL;
+	for (i = table->by_call[call_bucket(table, dialog->call)]; i != DIALOG_NIL;
+	     i = table->slots[i].next_call) {
+		struct dialog *d = &table->dialogs[i];
+
+		if (d != dialog && d->call == dialog->call && d->service == dialog->service &&
+		    d->paired == dialog->paired)
+			return d;
+	}
+	return NULL;
+}
+
+struct dialog *dialog_next(struct dialog_table *table, const struct dialog *prev)
+{
+	uint32_t i;
+
+	for (i = prev ? index_of(table, prev) + 1 : 0; i < table->max; i++)
+		if (table->slots[i].used)
+			return &table->dialogs[i];
+	return NULL;
+}
+
+const struct dialog *dialog_next_changed(const struct dialog_table *table, uint64_t since,
+                                         const struct dialog *prev)
+{
+	uint32_t i;
+
+	if (prev) {
+		i = table->slots[index_of(table, prev)].newer;
+		return i == DIALOG_NIL ? NULL : &table->dialogs[i];
+	}
+	if (table->first == DIALOG_NIL || table->dialogs[table->last].version <= since)
+		return NULL;
+	if (table->dialogs[table->first].version > since)
+		return &table->dialogs[table->first];
+	/* Deltas are short: from the new end back to the first one after `since`. */
+	for (i = table->last; table->dialogs[table->slots[i].older].version > since;)
+		i = table->slots[i].older;
+	return &table->dialogs[i];
+}
+
+const struct dialog_tombstone *dialog_next_removed(const struct dialog_table *table, uint64_t since,
+                                                   uint64_t *cursor)
+{
+	uint64_t kept = table->n_tombstones < DIALOG_TOMBSTONES ? table->n_tombstones : DIALOG_TOMBSTONES;
+
+	if (*cursor < table->n_tombstones - kept)
+		*cursor = table->n_tombstones - kept;
+	while (*cursor < table->n_tombstones) {
+		const struct dialog_tombstone *stone = &table->tombstones[(*cursor)++ % DIALOG_TOMBSTONES];
+
+		if (stone->version > since)
+			return stone;
+	}
+	return NULL;
+}
+
+bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t since)
+{
+	if (table->n_tombstones <= DIALOG_TOMBSTONES)
+		return false;
+	/* The oldest one kept: everything deleted after it is still here. */
+	return table->tombstones[table->n_tombstones % DIALOG_TOMBSTONES].version > since + 1;
+}
+
+static bool ends(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+static bool record_is_good(const struct dialog *r)
+{
+#define ENDS(field) ends(r->field, sizeof(r->field))
+	return ENDS(call_id) && ENDS(local_tag) && ENDS(remote_tag) && ENDS(local) && ENDS(remote) &&
+	       ENDS(remote_target) && ENDS(local_contact) && ENDS(route) && ENDS(caller) && ENDS(callee) &&
+	       ENDS(link) && ENDS(session_id_in) && ENDS(session_id_out) && r->call_id[0] &&
+	       r->local_tag[0] && r->remote_tag[0] && r->service < MAX_SERVICES && r->state <= DIALOG_ENDED &&
+	       r->role <= DIALOG_UAC && r->paired <= PAIRED_AMBIGUOUS && r->refresher <= REFRESHER_REMOTE &&
+	       r->sdp_in_len <= DIALOG_SDP_LEN && r->sdp_out_len <= DIALOG_SDP_LEN && r->call > 0 &&
+	       r->call < UINT64_MAX;
+#undef ENDS
+}
+
+static void shift(struct mono *t, int64_t ns)
+{
+	/* A record's times are bytes from a peer: no overflow, and never "unset". */
+	if (t->ns && __builtin_add_overflow(t->ns, ns, &t->ns))
+		t->ns = 1;
+	if (t->ns < 0)
+		t->ns = 1;
+}
+
+int dialog_table_apply(struct dialog_table *table, const struct dialog *record, int64_t shift_ns)
+{
+	struct dialog *d;
+	uint64_t call;
+
+	if (!record_is_good(record)) {
+		table->counters.dialog_apply_bad++;
+		return -EINVAL;
+	}
+	d = dialog_find(table, record->service, record->call_id, record->local_tag, record->remote_tag);
+	if (!d)
+		d = dialog_slot_take(table, record->service, record->call_id);
+	if (!d)
+		return -ENOSPC;
+	call = d->call;
+	memcpy(d, record, DIALOG_HEAD_LEN);
+	memcpy(d->sdp_in, record->sdp_in, record->sdp_in_len);
+	memcpy(d->sdp_out, record->sdp_out, record->sdp_out_len);
+	d->call = call;
+	dialog_set_call(table, d, record->call);
+	shift(&d->at_invite, shift_ns);
+	shift(&d->at_answer, shift_ns);
+	shift(&d->at_changed, shift_ns);
+	shift(&d->at_refresh, shift_ns);
+	shift(&d->at_ended, shift_ns);
+	dialog_touch(table, d);
+	table->counters.dialog_applied++;
+	return 0;
+}
+
+int dialog_table_remove(struct dialog_table *table, const struct dialog_key *key)
+{
+	struct dialog *d;
+
+	if (!ends(key->call_id, sizeof(key->call_id)) || !ends(key->local_tag, sizeof(key->local_tag)) ||
+	    !ends(key->remote_tag, sizeof(key->remote_tag)))
+		return -ENOENT;
+	d = dialog_find(table, key->service, key->call_id, key->local_tag, key->remote_tag);
+	if (!d)
+		return -ENOENT;
+	dialog_slot_drop(table, d);
+	return 0;
+}
+
+void dialog_table_clear(struct dialog_table *table, uint8_t service)
+{
+	struct dialog *d = NULL;
+
+	while ((d = dialog_next(table, d)))
+		if (service == 255 || d->service == service)
+			dialog_slot_drop(table, d);
+}
+
+static bool is_over(const struct dialog *d, struct mono now)
+{
+	int64_t idle_ns = mono_diff(now, d->at_changed);
+
+	if (d->state == DIALOG_ENDED)
+		return mono_diff(now, d->at_ended) > DIALOG_ENDED_KEEP_NS;
+	if (d->state == DIALOG_EARLY)
+		return idle_ns > DIALOG_EARLY_KEEP_NS;
+	if (d->session_expires_s)
+		return mono_diff(now, d->at_refresh) >
+		       d->session_expires_s * NS_PER_S + DIALOG_TIMER_GRACE_NS;
+	return idle_ns > DIALOG_IDLE_KEEP_NS;
+}
+
+uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32_t budget)
+{
+	uint32_t gone = 0;
+
+	if (budget > table->max)
+		budget = table->max;
+	for (; budget; budget--) {
+		struct dialog *d = &table->dialogs[table->expire_cursor];
+		bool used = table->slots[table->expire_cursor].used;
+
+		table->expire_cursor = (table->expire_cursor + 1) % table->max;
+		if (!used || !is_over(d, now))
+			continue;
+		if (d->state != DIALOG_ENDED)
+			table->counters.dialog_expired++;
+		dialog_slot_drop(table, d);
+		gone++;
+	}
+	return gone;
+}
+
+void dialog_key_of(const struct dialog *dialog, struct dialog_key *ret)
+{
+	ret->service = dialog->service;
+	strcpy(ret->call_id, dialog->call_id);
+	strcpy(ret->local_tag, dialog->local_tag);
+	strcpy(ret->remote_tag, dialog->remote_tag);
+}
+
+void dialog_table_counts(const struct dialog_table *table, uint8_t service, struct dialog_counts *ret)
+{
+	struct dialog_counts counts = {0};
+	uint32_t i, paired = 0;
+
+	for (i = table->first; i != DIALOG_NIL; i = table->slots[i].newer) {
+		const struct dialog *d = &table->dialogs[i];
+
+		if (d->service != service || d->state == DIALOG_ENDED)
+			continue;
+		counts.dialogs++;
+		if (!dialog_is_up(d))
+			continue;
+		if (dialog_peer((struct dialog_table *)table, d))
+			paired++;
+		else
+			counts.calls++;
+	}
+	counts.calls += (paired + 1) / 2;
+	*ret = counts;
+}
