@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The agent that goes on with the calls of a server that died: one for each
+ * service, on its own SIP port of the VIP. After a takeover it re-INVITEs both
+ * legs inside their dialogs (rescue_plan.h), and from then on it is their
+ * back-to-back user agent: BYE, re-INVITE and UPDATE pass across. All it knows
+ * of a call is in the dialog table, which the replica carries, so that a restart
+ * of this process or a second takeover finds it again.
+ */
+#ifndef SIPFLIP_CALLS_RESCUE_H
+#define SIPFLIP_CALLS_RESCUE_H
+
+#include <sofia-sip/su_wait.h>
+
+#include "sipflip/control.h"
+#include "sipflip/keeper.h"
+#include "track.h"
+
+#define RESCUE_OUTCOMES 256 /* kept for CTL_OUTCOMES; older ones go */
+
+struct rescue;
+
+struct rescue_callbacks {
+	/* At each change of the figures while a rescue runs, and at its end; head is not filled in. */
+	void (*progress)(void *context, const struct keeper_rescue *progress);
+	/* The port could not be bound (or now it could: error 0); tried again every second. */
+	void (*bound)(void *context, int error);
+};
+
+/*
+ * Binds VIP:conf->rescue_port (UDP) now or as soon as it can; works on the standby
+ * too. root, track (and its table) outlive it; conf is copied. 0 or -errno.
+ */
+int rescue_new(su_root_t *root, const struct keeper_conf *conf, struct track *track,
+               const struct rescue_callbacks *callbacks, void *context, struct rescue **ret);
+void rescue_free(struct rescue *rescue);
+
+/*
+ * Ownership came from another node: rescue every call of the service that can be.
+ * Calls already being rescued for an older epoch are taken up again.
+ */
+void rescue_start(struct rescue *rescue, uint64_t epoch, uint64_t flipped_ns, struct mono now);
+/* Ownership went: sends nothing any more; the dialogs stay in the table. */
+void rescue_stop(struct rescue *rescue);
+
+/*
+ * To be told of each dialog that track_datagram changed while this node owns: a
+ * phone that hangs up at the new server before it was re-INVITEd is heard there.
+ */
+void rescue_note(struct rescue *rescue, struct dialog *dialog);
+
+/* Oldest first; i from 0. NULL past the last one. head is not filled in. */
+const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i);
+
+#define RESCUE_COUNTERS(X)                                                                                   \
+	X(rescue_invites, "re-INVITEs sent")                                                                 \
+	X(rescue_rescued, "calls whose two legs both took the re-INVITE")                                    \
+	X(rescue_failed, "calls of which a leg refused or was gone")                                         \
+	X(rescue_skipped, "calls that could not be rescued, see their plan")                                 \
+	X(rescue_unknown_dialog, "in-dialog request at the rescue port for no known dialog: 481")            \
+	X(rescue_passed_bye, "BYEs passed to the other leg")                                                 \
+	X(rescue_passed_offer, "offers in re-INVITE or UPDATE passed to the other leg")                      \
+	X(rescue_refused_request, "requests at the rescue port answered with a refusal")                     \
+	X(rescue_send_failed, "requests that could not be made or sent")                                     \
+	X(rescue_exchange_full, "exchanges refused: too many at once")
+
+struct rescue_counters {
+#define X(name, help) uint64_t name;
+	RESCUE_COUNTERS(X)
+#undef X
+};
+const struct rescue_counters *rescue_counters(const struct rescue *rescue);
+
+#endif
