@@ -157,3 +157,35 @@ stop_program() { # DIR    of start_phone or start_b2bua
 	kill "$pid" 2>/dev/null || return 0
 	wait_for 2 test ! -d "/proc/$pid" || kill -KILL "$pid"
 }
+
+# What a phone's wire carries, for the figures and the proof afterwards:
+# DIR/NAME.rtp (log of tests/tools/rtpmeter), DIR/NAME.meter (its figures at
+# the end) and DIR/NAME.pcap (SIP).
+start_meter() { # NS NAME ADDR TONES DIR
+	local ns=$1 name=$2 addr=$3 tones=$4 dir=$5
+	nsenter --net="/run/netns/$ns" "$BUILD/tools/rtpmeter" -i eth0 -a "$addr" -f "$tones" -o "$dir/$name.rtp" \
+		>"$dir/$name.meter" 2>&1 &
+	echo $! >"$dir/$name.meter.pid"
+	nsenter --net="/run/netns/$ns" tcpdump -Z root -q -U --time-stamp-precision=nano -i eth0 \
+		-w "$dir/$name.pcap" 'udp and (port 5060 or port 5070)' 2>"$dir/$name.tcpdump" &
+	echo $! >"$dir/$name.tcpdump.pid"
+	wait_for 5 test -s "$dir/$name.rtp" && wait_for 5 test -s "$dir/$name.pcap" && return 0
+	echo "capture in $ns did not start:" >&2
+	cat "$dir/$name.meter" "$dir/$name.tcpdump" >&2
+	return 1
+}
+
+stop_meter() { # NAME DIR
+	local file pid
+	for file in "$2/$1.meter.pid" "$2/$1.tcpdump.pid"; do
+		pid=$(cat "$file" 2>/dev/null) || continue
+		rm -f "$file"
+		kill "$pid" 2>/dev/null
+		wait_for 2 test ! -d "/proc/$pid"
+	done
+}
+
+# True when the last 100 ms that a meter saw arrive at its phone were HZ.
+phone_hears() { # NAME HZ DIR
+	[ "$(tac "$3/$1.rtp" | awk '$1 == "t" && $4 == "R" { print $5; exit }')" = "$2" ]
+}
