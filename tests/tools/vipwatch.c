@@ -5,7 +5,7 @@
  * It asks who has the VIP by ARP on a raw socket and sends it SIP OPTIONS, until
  * SIGTERM, SIGINT or the time is over, and then prints one JSON object: answers
  * by MAC and by server name, requests answered twice, how often the answerer
- * changed, longest silences. It judges nothing and answers nothing.
+ * changed or two overlapped, longest silences. It judges nothing and answers nothing.
  *
  * So that an answer cannot be taken for one to another request, the ARP sender
  * address carries the request's number (VIP's /25 from .128 on), and the CSeq
@@ -46,8 +46,9 @@ struct asked {
 	struct who who[WHO_MAX];
 	int n_who;
 	uint64_t sent, answered, doubles, strays;
-	uint64_t changes; /* a request was answered by another than the one before */
-	uint64_t backs;   /* a request sent after a newer owner's answer, answered by the older one */
+	uint64_t changes;  /* a request was answered by another than the one before */
+	uint64_t overlaps; /* two answered, and it was not at the one request that may meet a flip */
+	uint64_t change_seq, claim_seq;
 	int64_t last_answer_ns, longest_silence_ns, silence_at_ns;
 	int last_who; /* of the newest answered request, -1 = none */
 	uint64_t last_seq;
@@ -119,6 +120,32 @@ static void silence_until(struct asked *q, int64_t now)
 	}
 }
 
+/*
+ * One request may reach the old owner just before a flip and the new one just
+ * after it. So an answer of somebody else than the present answerer is at first
+ * only a claim; when the present answerer then answers a later request all the
+ * same, the two overlapped.
+ */
+static void judge(struct asked *q, uint64_t seq, int who)
+{
+	if (q->last_who < 0 || who == q->last_who) {
+		q->last_who = who;
+		if (q->claim_seq && seq > q->claim_seq) {
+			q->overlaps++;
+			q->claim_seq = 0;
+		}
+	} else if (seq > q->last_seq) {
+		q->changes++;
+		q->change_seq = q->claim_seq ? q->claim_seq : seq;
+		q->claim_seq = 0;
+		q->last_who = who;
+	} else if (seq > q->change_seq && !q->claim_seq) {
+		q->claim_seq = seq;
+	}
+	if (seq > q->last_seq)
+		q->last_seq = seq;
+}
+
 static void asked_answer(struct asked *q, uint64_t seq, const char *name, int64_t now)
 {
 	int who = who_index(q, name, now);
@@ -131,19 +158,13 @@ static void asked_answer(struct asked *q, uint64_t seq, const char *name, int64_
 	q->who[who].last_ns = now;
 	silence_until(q, now);
 	q->last_answer_ns = now;
-	if (q->by[seq % q->ring] >= 0) {
+	if (q->by[seq % q->ring] < 0) {
+		q->by[seq % q->ring] = who;
+		q->answered++;
+	} else {
 		q->doubles += q->by[seq % q->ring] != who;
-		return;
 	}
-	q->by[seq % q->ring] = who;
-	q->answered++;
-	if (seq > q->last_seq) {
-		q->changes += q->last_who >= 0 && q->last_who != who;
-		q->last_who = who;
-		q->last_seq = seq;
-	} else if (q->last_who != who) {
-		q->backs++;
-	}
+	judge(q, seq, who);
 }
 
 static void arp_send(struct watcher *w)
@@ -221,11 +242,11 @@ static void sip_take(struct watcher *w)
 
 static void asked_json(const struct watcher *w, const struct asked *q, const char *title)
 {
-	printf("\"%s\":{\"sent\":%llu,\"answered\":%llu,\"doubles\":%llu,\"changes\":%llu,\"backs\":%llu,"
+	printf("\"%s\":{\"sent\":%llu,\"answered\":%llu,\"doubles\":%llu,\"changes\":%llu,\"overlaps\":%llu,"
 	       "\"strays\":%llu,\"longest_silence_ms\":%.3f,\"silence_at_ms\":%.3f,\"by\":{",
 	       title, (unsigned long long)q->sent, (unsigned long long)q->answered,
-	       (unsigned long long)q->doubles, (unsigned long long)q->changes, (unsigned long long)q->backs,
-	       (unsigned long long)q->strays, q->longest_silence_ns / 1e6,
+	       (unsigned long long)q->doubles, (unsigned long long)q->changes,
+	       (unsigned long long)q->overlaps, (unsigned long long)q->strays, q->longest_silence_ns / 1e6,
 	       (q->silence_at_ns ? q->silence_at_ns - w->started_ns : 0) / 1e6);
 	for (int i = 0; i < q->n_who; i++)
 		printf("%s\"%s\":{\"answers\":%llu,\"first_ms\":%.3f,\"last_ms\":%.3f}", i ? "," : "",
@@ -318,8 +339,8 @@ int main(int argc, char **argv)
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
 	prctl(PR_SET_TIMERSLACK, 1000);
-	w.started_ns = now_ns();
 	int err = open_sockets(&w, argv[optind]);
+	w.started_ns = now_ns(); /* binding a packet socket takes its time */
 	if (!err)
 		err = asked_init(&w.arp, RING, w.started_ns);
 	if (!err)
