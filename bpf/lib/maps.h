@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map, defined once; what is in them: include/sipflip/{abi,event,capture}.h.
+ * A program says MAP(name) for each map it uses, before it includes the features
+ * that use them. sipflipd pins the maps by name and gives them to the next
+ * object, so a definition here is part of the map ABI.
+ */
+#ifndef SIPFLIP_BPF_MAPS_H
+#define SIPFLIP_BPF_MAPS_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "sipflip/abi.h"
+
+#define EVENTS_BYTES  (256 * 1024)
+#define CAPTURE_BYTES (8 * 1024 * 1024)
+
+#define MAP(name) struct name##_map name SEC(".maps")
+
+/* An array that sipflipd maps into its memory: reading or writing it is no system call. */
+#define SHARED_ARRAY(name, entries, value_type)                                                              \
+	struct name##_map {                                                                                  \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                            \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                           \
+		__uint(max_entries, entries);                                                                \
+		__type(key, __u32);                                                                          \
+		__type(value, value_type);                                                                   \
+	}
+
+#define TABLE(name, entries, key_type, value_type)                                                           \
+	struct name##_map {                                                                                  \
+		__uint(type, BPF_MAP_TYPE_HASH);                                                             \
+		__uint(max_entries, entries);                                                                \
+		__type(key, key_type);                                                                       \
+		__type(value, value_type);                                                                   \
+	}
+
+#define RING(name, bytes)                                                                                    \
+	struct name##_map {                                                                                  \
+		__uint(type, BPF_MAP_TYPE_RINGBUF);                                                          \
+		__uint(max_entries, bytes);                                                                  \
+	}
+
+SHARED_ARRAY(ownership, MAX_SERVICES, struct ownership);
+SHARED_ARRAY(service_conf, MAX_SERVICES, struct service_conf);
+SHARED_ARRAY(service_state, MAX_SERVICES, struct service_state);
+SHARED_ARRAY(peers, MAX_SERVICES *MAX_NODES, struct peer);
+TABLE(vips, MAX_VIPS, struct inaddr16, struct vip);
+TABLE(endpoints, MAX_ENDPOINTS, struct endpoint_key, struct endpoint);
+TABLE(servers, MAX_SERVERS, __u32, struct server);
+TABLE(sockets, MAX_SERVERS, __u64, struct server_socket);
+RING(events, EVENTS_BYTES);
+RING(capture, CAPTURE_BYTES);
+
+struct keys_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KEY_SLOTS);
+	__type(key, __u32);
+	__type(value, struct siphash_key);
+};
+
+struct abi_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct abi);
+};
+
+struct counters_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+};
+
+#endif
