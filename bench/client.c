@@ -27,7 +27,7 @@
 
 #define NS_PER_S      1000000000LL
 #define RCVBUF_BYTES  (8 << 20)
-#define GRACE_NS      (200 * 1000000LL) /* wait for late answers at the end */
+#define GRACE_NS      (100 * 1000000LL) /* wait for late answers at the end */
 #define MAX_REQUESTS  (20 * 1000 * 1000)
 #define SERVER_HEADER "\nServer: "
 
@@ -396,7 +396,7 @@ static int prepare(struct run *run)
 static void usage(void)
 {
 	fputs("usage: client --target ADDRESS [--port 5060] [--interval-us 200] [--duration-ms 1000]\n"
-	      "              [--gap-us 1000] [--stall-us 200] [--priority 40] [--json]\n"
+	      "              [--gap-us 1000] [--stall-us 200] [--priority 90] [--json]\n"
 	      "              [--announce 0] [--after-change-ms 0]\n"
 	      "  --gap-us    report silences of at least this long (0: all)\n"
 	      "  --stall-us  report own sends that were at least this late\n"
@@ -429,7 +429,7 @@ int main(int argc, char **argv)
 	                .duration_ns = NS_PER_S,
 	                .gap_ns = 1000000,
 	                .stall_ns = 200000,
-	                .priority = 40},
+	                .priority = 90},
 	};
 	int c, err;
 
@@ -455,6 +455,12 @@ int main(int argc, char **argv)
 			break;
 		case 'r':
 			run.opt.priority = atoi(optarg);
+			break;
+		case 'a':
+			run.opt.announce = (uint32_t)atoi(optarg);
+			break;
+		case 'c':
+			run.opt.after_change_ns = atoll(optarg) * 1000000;
 			break;
 		case 'j':
 			run.opt.json = true;
