@@ -22,6 +22,7 @@ VIP=10.9.0.100
 declare -A MAC=([a]=02:00:00:00:00:01 [b]=02:00:00:00:00:02) OTHER=([a]=b [b]=a)
 SCRATCH=$(mktemp -d)
 observers=
+other_labs= # more labs of the scenario's own, to be removed with it
 export LAB BUILD
 
 lab() { "$HERE/lab" "$@"; }
@@ -44,7 +45,8 @@ cleanup() {
 	trap - EXIT
 	# shellcheck disable=SC2086
 	[ -z "$observers" ] || kill $observers 2>/dev/null
-	lab down || rc=1
+	local l
+	for l in $LAB $other_labs; do LAB=$l lab down || rc=1; done
 	rm -rf "$SCRATCH"
 	exit $rc
 }
@@ -101,6 +103,22 @@ words() { jq -e "$1" "$SCRATCH/words.json" >/dev/null; }
 begin() {
 	lab up "$@" || fail "the lab does not come up"
 	start_observers
+	owner=$(lab owner)
+	standby=${OTHER[$owner]:-}
+	[ -n "$standby" ] || fail "one owner after lab up, not '$owner'"
+}
+
+begin_without_agents() {
+	lab up --no-agents "$@" || fail "the lab does not come up"
+}
+
+# Starts the agents of these nodes and, where the VIP is, the servers.
+start_all() {
+	local n
+	for n in "$@"; do lab start-agent "$n"; done
+	for n in "$@"; do
+		[ "$n" = w ] || lab start-server "$n" || fail "no server on $n"
+	done
 }
 
 # Stops the observers and judges what holds always.
@@ -130,13 +148,24 @@ owner_is() { [ "$(lab owner)" = "$1" ]; }
 nobody_owns() { [ -z "$(lab owner)" ]; }
 service() { lab cli "$1" status --json | jq -e ".services[0] | $2"; } # node jq-expression
 ready() { owner_is "$1" && service "$1" '.heir_ready'; }              # node owns and has a ready heir
+one_owner() { local o; o=$(lab owner) && [ -n "${MAC[$o]:-}" ] && service "$o" '.heir_ready'; }
+pid_is_gone() { ! lab pid "$1"; } # node: its agent does not run
+word_holds() { lab owner | grep -qx "$1"; }
 logged() { lab log "$1" | grep -E "$2"; }                             # node pattern
 counter_above() { [ "$(lab counter "$1" "$2")" -gt "$3" ]; }          # node name value
 answers_from() { # node: the client hears this node's server, and no other
 	lab exec c "$BUILD/tools/vipwatch" --arp-ms 0 --seconds 0.1 eth0 "$VIP:5060" |
 		jq -e ".sip.by | keys == [\"sipserver/$1\"]"
 }
-echoes_above() { [ "$(lab state "$1" peers "$2" | jq .echoes)" -gt "$3" ]; } # node index value
+declare -A NUMBER=([a]=1 [b]=2 [w]=3) # as the configuration counts them
+silent_for() { # node other ms: NODE's kernel has not heard OTHER for so long
+	local last uptime
+	last=$(lab state "$1" peers "${NUMBER[$2]}" | jq .last_echo_ns)
+	read -r uptime _ </proc/uptime
+	[ $((${uptime/./} * 10000000 - last)) -gt $(($3 * 1000000)) ]
+}
+hears() { ! silent_for "$1" "$2" 100; } # node other
+epoch() { lab state "$1" service_state | jq .epoch; }
 # A running agent's counters move: enough echoes to be sure that judging went on.
 echoes_go_on() { # node: at least 200 more echoes are answered
 	local n
