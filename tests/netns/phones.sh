@@ -23,10 +23,10 @@ in_ns() { # NS COMMAND...    (ip netns exec would hide /sys/fs/bpf and cgroups)
 
 # Waits until a condition holds; a deadline, never a fixed time.
 wait_for() { # SECONDS COMMAND...
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
+		[ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || return 1
 		sleep 0.02
 	done
 }
@@ -61,6 +61,7 @@ baresip_run() { # NS DIR ADDR
 	# shellcheck disable=SC2016
 	nsenter --net="/run/netns/$ns" setsid sh -c 'echo $$ >"$1/pid"; exec baresip -v -f "$1"' sh "$dir" \
 		</dev/null >"$dir/log" 2>&1 &
+	disown $! # or the shell would report its end
 	wait_for 10 sip_listens "$ns" "$addr" && return 0
 	echo "baresip in $ns did not listen on $addr:5060:" >&2
 	tail -n 15 "$dir/log" >&2
@@ -166,9 +167,11 @@ start_meter() { # NS NAME ADDR TONES DIR
 	nsenter --net="/run/netns/$ns" "$BUILD/tools/rtpmeter" -i eth0 -a "$addr" -f "$tones" -o "$dir/$name.rtp" \
 		>"$dir/$name.meter" 2>&1 &
 	echo $! >"$dir/$name.meter.pid"
-	nsenter --net="/run/netns/$ns" tcpdump -Z root -q -U --time-stamp-precision=nano -i eth0 \
+	disown $!
+	nsenter --net="/run/netns/$ns" tcpdump -Z root -q -U --immediate-mode --time-stamp-precision=nano -i eth0 \
 		-w "$dir/$name.pcap" 'udp and (port 5060 or port 5070)' 2>"$dir/$name.tcpdump" &
 	echo $! >"$dir/$name.tcpdump.pid"
+	disown $!
 	wait_for 5 test -s "$dir/$name.rtp" && wait_for 5 test -s "$dir/$name.pcap" && return 0
 	echo "capture in $ns did not start:" >&2
 	cat "$dir/$name.meter" "$dir/$name.tcpdump" >&2

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What two phones' wires say about a call across a takeover.
+
+Reads rtpmeter's logs, SIP captures (through tshark, so that the proof does not
+rest on a parser of our own), the benchmark client's JSON and `sipflip takeovers
+--json`; makes figures and findings of them. Pure reading: starts nothing but
+tshark, judges nothing. Used by callreport, timeline and the scenarios.
+
+Every time is CLOCK_BOOTTIME nanoseconds.
+"""
+import collections
+import json
+import subprocess
+import time
+
+MS = 1_000_000
+PTIME_NS = 20 * MS
+AROUND_NS = 1_000 * MS   # figures look this far back from the kill
+AFTER_NS = 3_000 * MS    # and this far beyond it
+
+Packet = collections.namedtuple('Packet', 'at src dst ssrc seq')
+Tone = collections.namedtuple('Tone', 'start end hz')
+Sip = collections.namedtuple('Sip', 'at src dst method status cseq cseq_method call_id from_tag to_tag '
+                             'uri contact routes record_routes')
+
+
+class Meter:
+    """One phone's log: heard and sent are in the order of time."""
+
+    def __init__(self, path):
+        self.heard, self.sent, self.tones = [], [], []
+        with open(path) as log:
+            for line in log:
+                word = line.split()
+                if line.startswith('p ') and len(word) == 10:
+                    packet = Packet(int(word[1]), word[3], word[4], word[5], int(word[6]))
+                    (self.heard if word[2] == 'R' else self.sent).append(packet)
+                elif line.startswith('t ') and len(word) == 6 and word[3] == 'R':
+                    self.tones.append(Tone(int(word[1]), int(word[2]), int(word[4])))
+        self.heard.sort()
+        self.sent.sort()
+
+
+def longest_gap(packets, start, end):
+    """(first, second) of the consecutive packets furthest apart that touch start..end, or None.
+
+    A silence that lasts until `end` counts: its second is None.
+    """
+    best, best_ns = None, -1
+    for one, two in zip(packets, packets[1:] + [None]):
+        until = two.at if two else end
+        if until <= start or one.at >= end:
+            continue
+        if until - one.at > best_ns:
+            best, best_ns = (one, two), until - one.at
+    return best
+
+
+def hearing(phone, far, kill, end):
+    """What `phone` heard of `far` across the kill.
+
+    lost: packets that the 20 ms clock should have brought in the longest gap.
+    far_sent: packets the far phone really sent in that gap that never came here,
+    whoever they were sent to. direct_lost: of what it sent straight to this phone
+    (same SSRC and sequence number), what did not arrive.
+    """
+    window_end = min(end, kill + AFTER_NS)
+    gap = longest_gap(phone.heard, kill, window_end)
+    before = longest_gap([p for p in phone.heard if kill - AROUND_NS <= p.at <= kill], 0, kill)
+    if not gap:
+        return None
+    first, second = gap
+    back = second.at if second else window_end
+    here = {(p.ssrc, p.seq) for p in phone.heard}
+    own_ports = {p.dst for p in phone.heard}
+    straight = [p for p in far.sent if p.dst in own_ports and p.at < end - PTIME_NS]
+    inside = [p for p in phone.heard if kill - AROUND_NS <= p.at <= window_end]
+    unique = len({(p.ssrc, p.seq) for p in inside})
+    expected = round((inside[-1].at - inside[0].at) / PTIME_NS) + 1 if inside else 0
+    return {
+        'gap_start_ns': first.at, 'gap_end_ns': back, 'came_back': second is not None,
+        'gap_ms': (back - first.at) / MS,
+        'usual_gap_ms': (before[1].at - before[0].at) / MS if before and before[1] else None,
+        'lost': max(0, round((back - first.at) / PTIME_NS) - 1),
+        'far_sent': sum(first.at < p.at < back and (p.ssrc, p.seq) not in here for p in far.sent),
+        'missing_in_all': max(0, expected - unique),
+        'expected_in_all': expected,
+        'source_before': first.src, 'source_after': second.src if second else None,
+        'direct_sent': len(straight),
+        'direct_lost': sum((p.ssrc, p.seq) not in here for p in straight),
+        'doubled': len(inside) - unique,
+    }
+
+
+def tones(phone, start, end, hz):
+    """(windows with the tone hz, windows with another tone, windows with none) that ended in start..end."""
+    counts = [0, 0, 0]
+    for tone in phone.tones:
+        if start < tone.end <= end:
+            counts[0 if tone.hz == hz else 2 if tone.hz == 0 else 1] += 1
+    return tuple(counts)
+
+
+# --- SIP -----------------------------------------------------------------------
+_FIELDS = ('frame.time_epoch ip.src udp.srcport ip.dst udp.dstport sip.Method sip.Status-Code sip.CSeq.seq '
+           'sip.CSeq.method sip.Call-ID sip.from.tag sip.to.tag sip.r-uri sip.contact.uri sip.Route '
+           'sip.Record-Route').split()
+
+
+def read_sip(pcap, ports=(5060, 5070)):
+    """The SIP messages of a capture, oldest first."""
+    command = ['tshark', '-n', '-r', pcap, '-Y', 'sip', '-T', 'fields', '-E', 'separator=/t',
+               '-E', 'aggregator=|']
+    for port in ports:
+        command += ['-d', 'udp.port==%d,sip' % port]
+    for field in _FIELDS:
+        command += ['-e', field]
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    offset = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_REALTIME)
+    messages = []
+    for line in out.decode(errors='replace').splitlines():
+        f = (line.split('\t') + [''] * len(_FIELDS))[:len(_FIELDS)]
+        seconds, _, fraction = f[0].partition('.')
+        at = int(seconds) * 1_000_000_000 + int((fraction + '0' * 9)[:9]) + offset
+        messages.append(Sip(at, f[1] + ':' + f[2], f[3] + ':' + f[4], f[5], int(f[6] or 0), int(f[7] or 0),
+                            f[8], f[9], f[10], f[11], f[12], f[13].split('|')[0],
+                            [r for r in f[14].split('|') if r], [r for r in f[15].split('|') if r]))
+    return messages
+
+
+def route_uris(headers):
+    """The URIs of Route or Record-Route values, in order, without brackets and header parameters."""
+    uris = []
+    for header in headers:
+        for part in header.split(','):
+            part = part.strip()
+            uris.append(part[1:part.index('>')] if part.startswith('<') and '>' in part else part)
+    return uris
+
+
+def find_dialog(messages, phone_address):
+    """The phone's dialog (its first INVITE that got a 200), seen from the phone; None if there is none."""
+    mine = lambda m: m.src.split(':')[0] == phone_address
+    for invite in messages:
+        if invite.method != 'INVITE' or invite.to_tag:
+            continue
+        for ok in messages:
+            if (ok.status == 200 and ok.cseq_method == 'INVITE' and ok.call_id == invite.call_id
+                    and ok.cseq == invite.cseq):
+                caller = mine(invite)
+                recorded = route_uris((invite if caller else ok).record_routes)
+                return {
+                    'call_id': invite.call_id, 'phone_called': caller,
+                    'phone_tag': invite.from_tag if caller else ok.to_tag,
+                    'server_tag': ok.to_tag if caller else invite.from_tag,
+                    'contact': (invite if caller else ok).contact,
+                    # the server's route set, RFC 3261 12.1.1 and 12.1.2
+                    'route_set': recorded if caller else recorded[::-1],
+                    'established_ns': ok.at,
+                }
+    return None
+
+
+def reinvites(messages, dialog, phone_address, kill):
+    """Each INVITE the phone got in its dialog after the kill, with what is right and wrong about it."""
+    found = []
+    highest = None
+    for m in messages:
+        to_phone = m.dst.split(':')[0] == phone_address
+        if not m.method or m.call_id != dialog['call_id'] or not to_phone:
+            continue
+        retransmitted = any(r['cseq'] == m.cseq for r in found)
+        if m.method == 'INVITE' and m.at > kill and not retransmitted:
+            found.append({
+                'at_ns': m.at, 'from': m.src, 'cseq': m.cseq, 'highest_before': highest, 'uri': m.uri,
+                'routes': route_uris(m.routes),
+                'tags_right': (m.from_tag, m.to_tag) == (dialog['server_tag'], dialog['phone_tag']),
+                'cseq_right': highest is None or m.cseq > highest,
+                'uri_right': m.uri == dialog['contact'],
+                'route_right': route_uris(m.routes) == dialog['route_set'],
+                'status': final_status(messages, m),
+                'acked': any(a.method == 'ACK' and a.call_id == m.call_id and a.cseq == m.cseq and a.at > m.at
+                             for a in messages),
+            })
+        if m.method != 'ACK':
+            highest = m.cseq if highest is None else max(highest, m.cseq)
+    return found
+
+
+def final_status(messages, request):
+    """Status of the last final answer to a request, 0 = none."""
+    answers = [m.status for m in messages
+               if m.status >= 200 and m.at >= request.at and m.call_id == request.call_id
+               and m.cseq == request.cseq and m.cseq_method == request.method
+               and m.src.split(':')[0] == request.dst.split(':')[0]]
+    return answers[-1] if answers else 0
+
+
+def find_bye(messages, after):
+    """(time, source, status) of the first BYE after a time, or None."""
+    for m in messages:
+        if m.method == 'BYE' and m.at >= after:
+            return m.at, m.src, final_status(messages, m)
+    return None
+
+
+# --- others' records --------------------------------------------------------------
+def client_silence(path, kill):
+    """(silence across the kill ms, longest before it ms, client's JSON) or None: the VIP never answered."""
+    with open(path) as f:
+        report = json.load(f)
+    across = [gap for at, gap, *_ in report['gaps'] if at + gap > kill]
+    before = [gap for at, gap, *_ in report['gaps'] if at + gap <= kill]
+    # Answers that stop for good leave no gap behind: then the end is the last request.
+    if not across:
+        return None
+    return max(across) / MS, max(before, default=0) / MS, report
+
+
+def takeover(paths, kill):
+    """The takeover that followed the kill, the nodes' records merged; None if no node recorded one."""
+    merged = {}
+    for path in paths:
+        try:
+            with open(path) as f:
+                records = json.load(f)
+        except (OSError, ValueError):
+            continue
+        if isinstance(records, dict):
+            records = records.get('takeovers', [])
+        for record in records:
+            if record.get('flipped_ns', 0) >= kill or record.get('resigned_ns', 0) >= kill:
+                merged.update({k: v for k, v in record.items() if v not in (0, '', None)})
+    return merged if merged.get('flipped_ns', 0) >= kill else None
