@@ -188,6 +188,13 @@ struct dialog_counters {
 #undef X
 };
 
+/* What somebody worked out about a dialog and its peer at these versions: good until either changes. */
+struct dialog_memo {
+	uint64_t version;
+	uint64_t peer_version;
+	uint8_t value;
+};
+
 struct dialog_slot; /* private links of one dialog */
 struct dialog_tombstone {
 	uint64_t version;
@@ -207,8 +214,8 @@ struct dialog_table {
 	uint32_t last;
 	uint32_t expire_cursor;
 	uint8_t hash_key[16];
-	uint64_t version; /* of the last change; never goes down */
-	uint64_t next_call;
+	uint64_t version;                    /* of the last change; never goes down */
+	uint64_t next_call;                  /* call numbers: one above every number seen */
 	struct dialog_tombstone *tombstones; /* ring of DIALOG_TOMBSTONES */
 	uint64_t n_tombstones;               /* ever written */
 	struct dialog_counters counters;
@@ -233,6 +240,10 @@ struct dialog *dialog_peer(struct dialog_table *table, const struct dialog *dial
 struct dialog *dialog_next(struct dialog_table *table, const struct dialog *prev);
 /* Same Call-ID as prev in the same service; to walk the forks. */
 struct dialog *dialog_next_same_call_id(struct dialog_table *table, const struct dialog *prev);
+
+/* From the last changed one (NULL) back in time. Half-open ones do not appear. */
+struct dialog *dialog_older(struct dialog_table *table, const struct dialog *newer);
+struct dialog_memo *dialog_memo(struct dialog_table *table, const struct dialog *dialog);
 
 /* Who changes a dialog from outside goes through these, so that the change gets its version. */
 void dialog_set_state(struct dialog_table *table, struct dialog *dialog, enum dialog_state state,

@@ -243,6 +243,18 @@ struct dialog *dialog_next(struct dialog_table *table, const struct dialog *prev
 	return NULL;
 }
 
+struct dialog *dialog_older(struct dialog_table *table, const struct dialog *newer)
+{
+	uint32_t i = newer ? table->slots[index_of(table, newer)].older : table->last;
+
+	return i == DIALOG_NIL ? NULL : &table->dialogs[i];
+}
+
+struct dialog_memo *dialog_memo(struct dialog_table *table, const struct dialog *dialog)
+{
+	return &table->slots[index_of(table, dialog)].memo;
+}
+
 const struct dialog *dialog_next_changed(const struct dialog_table *table, uint64_t since,
                                          const struct dialog *prev)
 {

@@ -18,6 +18,7 @@ struct dialog_slot {
 	uint32_t next_call;
 	uint32_t older;
 	uint32_t newer;
+	struct dialog_memo memo;
 	bool used;
 	bool listed;   /* in the changed list */
 	bool has_call; /* in by_call */
