@@ -91,8 +91,8 @@ vmlinux:
 	$(Q)bpf/trim-vmlinux.sh > vmlinux.h.tmp && mv vmlinux.h.tmp vmlinux.h
 
 # --- user space ------------------------------------------------------------
-$(BUILD)/user/sentinel/%.o $(BUILD)/tests/bpf/%.o $(BUILD)/bench/%.o: | $(skel)
-$(BUILD)/user/calls/%.o $(BUILD)/tests/unit/%.o: | $(proto_gen)
+$(call obj,$(sentinel_src) $(bpftest_src) $(bench_src)): | $(skel)
+$(call obj,$(calls_src) $(unit_src)): | $(proto_gen)
 $(BUILD)/user/core/%.o:     PKGS = $(CORE_PKGS)
 $(BUILD)/user/sentinel/%.o: PKGS = $(SENTINEL_PKGS) $(CORE_PKGS)
 $(BUILD)/user/calls/%.o:    PKGS = $(CALLS_PKGS) $(CORE_PKGS)

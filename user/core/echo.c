@@ -46,7 +46,7 @@ bool echo_answered(struct echo *echo, uint64_t seq, struct mono now)
 		return false;
 	echo->out[seq % ECHO_OUTSTANDING].open = false;
 	echo->rtt_us[echo->n_rtt++ % ECHO_RTTS] =
-		(uint32_t)(mono_diff(now, echo->out[seq % ECHO_OUTSTANDING].sent) / NS_PER_US);
+	        (uint32_t)(mono_diff(now, echo->out[seq % ECHO_OUTSTANDING].sent) / NS_PER_US);
 	echo->lost_in_row = 0;
 	echo->answered = now;
 	return true;

@@ -14,7 +14,7 @@
 
 #define ECHO_OUTSTANDING 64 /* ring; an older echo is forgotten, not judged */
 #define ECHO_LOST_SILENT 3  /* lost in a row: the node is silent */
-#define ECHO_RTTS	 32
+#define ECHO_RTTS        32
 
 /* Knows when the observer was awake. One for the whole loop. */
 struct echo_wake {
@@ -35,7 +35,7 @@ struct echo {
 	uint64_t judged; /* all up to this one are answered, lost or excused */
 	uint32_t lost_in_row;
 	struct mono answered; /* last answer; unset = never */
-	uint64_t lost;	      /* since start */
+	uint64_t lost;        /* since start */
 	uint64_t excused;     /* not judged because of an own stall */
 	uint32_t rtt_us[ECHO_RTTS];
 	uint32_t n_rtt;

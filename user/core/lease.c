@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define RESIGN_REPEAT_NS   (1 * NS_PER_MS)
-#define WITHHOLD_LEASES	   2 /* an owner with a dead server gets this long to act */
-#define PREFERENCE_LEASES  4 /* how much later the second node of a cold start asks */
+#define RESIGN_REPEAT_NS  (1 * NS_PER_MS)
+#define WITHHOLD_LEASES   2 /* an owner with a dead server gets this long to act */
+#define PREFERENCE_LEASES 4 /* how much later the second node of a cold start asks */
 
 static struct lease_action *act(struct lease_actions *out, enum lease_action_type type)
 {
@@ -99,7 +99,7 @@ static void become(struct lease *lease, enum lease_state state)
 
 /* Whom this node believes to own the service; says so once, when it changes. */
 static void owner_is(struct lease *lease, uint8_t node, uint64_t epoch, enum cause cause,
-		     struct lease_actions *out)
+                     struct lease_actions *out)
 {
 	struct lease_action *a;
 	uint8_t from = lease->owner;
@@ -120,7 +120,7 @@ static void owner_is(struct lease *lease, uint8_t node, uint64_t epoch, enum cau
 }
 
 static void follow(struct lease *lease, uint8_t node, uint64_t epoch, enum cause cause,
-		   struct lease_actions *out)
+                   struct lease_actions *out)
 {
 	owner_is(lease, node, epoch, cause, out);
 	if (is_witness(lease)) {
@@ -138,7 +138,7 @@ static void stop_owning(struct lease_actions *out)
 }
 
 static void send(struct lease *lease, uint8_t target, struct msg msg, const struct lease_view *view,
-		 struct lease_actions *out)
+                 struct lease_actions *out)
 {
 	struct lease_other *other = other_of(lease, target);
 
@@ -153,9 +153,8 @@ static void send(struct lease *lease, uint8_t target, struct msg msg, const stru
 	msg.config_tag = lease->conf.config_tag;
 	msg.flags = lease_flags(lease, view);
 	if (msg.type != WIRE_RESIGN) {
-		msg.ok_age_us = mono_is_set(view->ok)
-					? (uint32_t)(mono_diff(view->now, view->ok) / NS_PER_US)
-					: UINT32_MAX;
+		msg.ok_age_us = mono_is_set(view->ok) ? (uint32_t)(mono_diff(view->now, view->ok) / NS_PER_US)
+		                                      : UINT32_MAX;
 		msg.turn_age_us = 0;
 	}
 	struct lease_action *a = act(out, LEASE_SEND);
@@ -165,7 +164,7 @@ static void send(struct lease *lease, uint8_t target, struct msg msg, const stru
 }
 
 void lease_init(struct lease *lease, const struct lease_conf *conf, uint64_t word, uint64_t epoch,
-		struct mono now)
+                struct mono now)
 {
 	int n = 0;
 
@@ -246,23 +245,23 @@ const char *lease_heir_unready(const struct lease *lease, const struct lease_vie
 /* --- owner -------------------------------------------------------------- */
 
 static void resign(struct lease *lease, enum cause cause, const struct lease_view *view,
-		   struct lease_actions *out)
+                   struct lease_actions *out)
 {
 	uint8_t heir = other_data(lease)->node;
 	uint64_t epoch = epoch_after(lease, heir);
 	struct msg msg = {
-		.type = WIRE_RESIGN,
-		.target = heir,
-		.detail = (uint8_t)cause,
-		.epoch = epoch,
-		.seq = lease->epoch,
-		.target_inc = view->heir->incarnation,
-		.grant_ns = view->heir->sent_ns,
-		.ok_age_us = mono_is_set(view->ok) ? (uint32_t)(mono_diff(view->now, view->ok) / NS_PER_US)
-						   : UINT32_MAX,
-		.turn_age_us = mono_is_set(view->ill_since)
-				       ? (uint32_t)(mono_diff(view->now, view->ill_since) / NS_PER_US)
-				       : 0,
+	        .type = WIRE_RESIGN,
+	        .target = heir,
+	        .detail = (uint8_t)cause,
+	        .epoch = epoch,
+	        .seq = lease->epoch,
+	        .target_inc = view->heir->incarnation,
+	        .grant_ns = view->heir->sent_ns,
+	        .ok_age_us = mono_is_set(view->ok) ? (uint32_t)(mono_diff(view->now, view->ok) / NS_PER_US)
+	                                           : UINT32_MAX,
+	        .turn_age_us = mono_is_set(view->ill_since)
+	                               ? (uint32_t)(mono_diff(view->now, view->ill_since) / NS_PER_US)
+	                               : 0,
 	};
 
 	/* fence first, tell after: invariant 3 */
@@ -291,7 +290,7 @@ void lease_server_ill(struct lease *lease, const struct lease_view *view, struct
 }
 
 int lease_hand_over(struct lease *lease, enum cause cause, const struct lease_view *view,
-		    struct lease_actions *out)
+                    struct lease_actions *out)
 {
 	if (lease->state != LEASE_owner)
 		return -EPERM;
@@ -302,7 +301,7 @@ int lease_hand_over(struct lease *lease, enum cause cause, const struct lease_vi
 }
 
 static void own(struct lease *lease, uint64_t epoch, uint64_t until, enum cause cause,
-		const struct lease_view *view, struct lease_actions *out)
+                const struct lease_view *view, struct lease_actions *out)
 {
 	struct lease_action *a = act(out, LEASE_OWN);
 
@@ -317,7 +316,7 @@ static void own(struct lease *lease, uint64_t epoch, uint64_t until, enum cause 
 }
 
 void lease_resigned_to_us(struct lease *lease, const struct msg *msg, const struct lease_view *view,
-			  struct lease_actions *out)
+                          struct lease_actions *out)
 {
 	if (lease->state == LEASE_owner && lease->epoch >= msg->epoch)
 		return;
@@ -402,7 +401,7 @@ static bool agent_fails(struct lease *lease, const struct lease_other *owner, co
 
 /* A reflection of a node that owns, or claims to: grant it if no promise forbids. */
 static void hear_owner(struct lease *lease, struct lease_other *other, const struct msg *msg,
-		       const struct lease_view *view, struct lease_actions *out)
+                       const struct lease_view *view, struct lease_actions *out)
 {
 	bool held = promise_runs(lease, view->now);
 
@@ -430,7 +429,7 @@ static void hear_owner(struct lease *lease, struct lease_other *other, const str
 }
 
 static void on_reflect(struct lease *lease, struct lease_other *other, const struct msg *msg,
-		       const struct lease_view *view, struct lease_actions *out)
+                       const struct lease_view *view, struct lease_actions *out)
 {
 	bool owns = msg->flags & (STATUS_OWNER | STATUS_CLAIM);
 
@@ -479,7 +478,7 @@ static bool preferred(const struct lease *lease, uint8_t node)
 }
 
 static enum refuse_reason judge_request(struct lease *lease, const struct msg *msg,
-					const struct lease_view *view)
+                                        const struct lease_view *view)
 {
 	bool again = lease->promise.node == msg->sender && lease->promise.epoch == msg->epoch;
 
@@ -499,7 +498,7 @@ static enum refuse_reason judge_request(struct lease *lease, const struct msg *m
 }
 
 static void on_vote_request(struct lease *lease, const struct msg *msg, const struct lease_view *view,
-			    struct lease_actions *out)
+                            struct lease_actions *out)
 {
 	enum refuse_reason why = judge_request(lease, msg, view);
 	struct msg reply = {.epoch = msg->epoch, .seq = msg->seq, .target_inc = msg->sender_inc};
@@ -520,7 +519,7 @@ static void on_vote_request(struct lease *lease, const struct msg *msg, const st
 }
 
 static void on_vote(struct lease *lease, const struct msg *msg, const struct lease_view *view,
-		    struct lease_actions *out)
+                    struct lease_actions *out)
 {
 	uint64_t until = msg->grant_ns + (uint64_t)lease->conf.lease_ns;
 	uint8_t before = lease->owner;
@@ -547,7 +546,7 @@ static void on_refuse(struct lease *lease, const struct msg *msg)
 
 /* The old owner, or the heir on its behalf, shows a voter that it laid down the service. */
 static void on_resign_shown(struct lease *lease, const struct msg *msg, const struct lease_view *view,
-			    struct lease_actions *out)
+                            struct lease_actions *out)
 {
 	struct lease_other *heir = other_of(lease, msg->target);
 
@@ -564,7 +563,7 @@ static void on_resign_shown(struct lease *lease, const struct msg *msg, const st
 }
 
 void lease_receive(struct lease *lease, const struct msg *msg, const struct lease_view *view,
-		   struct lease_actions *out)
+                   struct lease_actions *out)
 {
 	struct lease_other *other = other_of(lease, msg->sender);
 
@@ -608,8 +607,8 @@ static bool service_orphaned(struct lease *lease, const struct lease_view *view)
 	/* either silent by the count of echoes, or it answers that it does not own */
 	return echo_silent(&peer->echo) ||
 	       (mono_is_set(peer->heard) &&
-		mono_diff(view->now, peer->heard) < lease->conf.lease_ns + 2 * lease->conf.echo_ns &&
-		(!(peer->flags & STATUS_OWNER) || lease->withholding));
+	        mono_diff(view->now, peer->heard) < lease->conf.lease_ns + 2 * lease->conf.echo_ns &&
+	        (!(peer->flags & STATUS_OWNER) || lease->withholding));
 }
 
 /* Two voters and the other one is silent: what the operator chose. */
@@ -713,7 +712,8 @@ static void send_echoes(struct lease *lease, const struct lease_view *view, stru
 
 		if (!other->node || !other->data)
 			continue;
-		if (other->tau && !mute && lease->promise.node == other->node && lease->state != LEASE_owner) {
+		if (other->tau && !mute && lease->promise.node == other->node &&
+		    lease->state != LEASE_owner) {
 			msg.epoch = lease->promise.epoch;
 			msg.grant_ns = other->tau;
 		}

@@ -46,11 +46,11 @@ enum lease_state {
 #undef ROLE
 };
 
-enum lease_silence { /* what a voter pair does when the other is silent */
-	LEASE_WITNESSED, /* three voters: a majority decides */
-	LEASE_ARBITER,
-	LEASE_HOLD,
-	LEASE_RELEASE,
+enum lease_silence {                  /* what a voter pair does when the other is silent */
+	             LEASE_WITNESSED, /* three voters: a majority decides */
+	             LEASE_ARBITER,
+	             LEASE_HOLD,
+	             LEASE_RELEASE,
 };
 
 struct lease_conf {
@@ -68,15 +68,15 @@ struct lease_conf {
 /* What the machine is told of the world at each call; the sentinel fills it from the maps. */
 struct lease_view {
 	struct mono now;
-	uint64_t word;		     /* ownership.lease_until_ns */
-	bool healthy;		     /* own server answers and lives */
-	enum cause ill;		     /* why not, when not healthy */
-	struct mono ill_since;	     /* when that was detected */
-	struct mono ok;		     /* last good OPTIONS answer */
-	uint32_t flags;		     /* extra STATUS_* to say of ourselves: HUNG, CALLS_UP, SERVER_DEAD */
-	const struct peer *heir;     /* ingress's record of the other data node; NULL on a witness */
-	bool arbiter_seen;	     /* LEASE_ARBITER: lately */
-	bool vip_unclaimed;	     /* LEASE_ARBITER: probed by ARP, nobody answered */
+	uint64_t word;           /* ownership.lease_until_ns */
+	bool healthy;            /* own server answers and lives */
+	enum cause ill;          /* why not, when not healthy */
+	struct mono ill_since;   /* when that was detected */
+	struct mono ok;          /* last good OPTIONS answer */
+	uint32_t flags;          /* extra STATUS_* to say of ourselves: HUNG, CALLS_UP, SERVER_DEAD */
+	const struct peer *heir; /* ingress's record of the other data node; NULL on a witness */
+	bool arbiter_seen;       /* LEASE_ARBITER: lately */
+	bool vip_unclaimed;      /* LEASE_ARBITER: probed by ARP, nobody answered */
 	const struct echo_wake *wake;
 };
 
@@ -85,26 +85,26 @@ struct lease_other {
 	uint8_t node; /* 0 = no such node */
 	bool data;
 	struct echo echo;
-	struct mono heard;   /* last reflection */
-	uint64_t epoch;	     /* it recognises */
-	uint64_t inc;	     /* its incarnation */
-	uint64_t tau;	     /* granted with the next echo; 0 = no grant */
-	uint32_t flags;	     /* STATUS_* */
+	struct mono heard; /* last reflection */
+	uint64_t epoch;    /* it recognises */
+	uint64_t inc;      /* its incarnation */
+	uint64_t tau;      /* granted with the next echo; 0 = no grant */
+	uint32_t flags;    /* STATUS_* */
 	uint32_t ok_age_us;
 	uint32_t turn_age_us;
 };
 
 enum lease_action_type {
-	LEASE_SEND = 1,	 /* msg, to msg.target */
-	LEASE_FENCE,	 /* store 0; then state.flags without CLAIM */
-	LEASE_OWN,	 /* store epoch, then compare-and-swap the word from 0 to until */
-	LEASE_EXTEND,	 /* store until into a word that is not 0: FOREVER, or back to a finite lease */
-	LEASE_EPOCH,	 /* not owner: store the epoch recognised */
-	LEASE_FORWARD,	 /* stale VIP traffic goes to node (0 = nobody) */
-	LEASE_ANNOUNCE,	 /* gratuitous ARP, repeated */
+	LEASE_SEND = 1,  /* msg, to msg.target */
+	LEASE_FENCE,     /* store 0; then state.flags without CLAIM */
+	LEASE_OWN,       /* store epoch, then compare-and-swap the word from 0 to until */
+	LEASE_EXTEND,    /* store until into a word that is not 0: FOREVER, or back to a finite lease */
+	LEASE_EPOCH,     /* not owner: store the epoch recognised */
+	LEASE_FORWARD,   /* stale VIP traffic goes to node (0 = nobody) */
+	LEASE_ANNOUNCE,  /* gratuitous ARP, repeated */
 	LEASE_PROBE_VIP, /* ask by ARP whether anybody answers for the VIP */
-	LEASE_CHANGED,	 /* ownership moved as far as this node knows: from, to, cause */
-	LEASE_NOTE,	 /* something an operator wants to know: text */
+	LEASE_CHANGED,   /* ownership moved as far as this node knows: from, to, cause */
+	LEASE_NOTE,      /* something an operator wants to know: text */
 };
 
 struct lease_action {
@@ -128,9 +128,9 @@ struct lease_actions {
 struct lease {
 	struct lease_conf conf;
 	enum lease_state state;
-	uint64_t epoch;	    /* recognised: own when OWNER, else of the node granted */
+	uint64_t epoch;     /* recognised: own when OWNER, else of the node granted */
 	uint64_t max_epoch; /* highest ever heard or used */
-	uint8_t owner;	    /* node believed to own; 0 = nobody known */
+	uint8_t owner;      /* node believed to own; 0 = nobody known */
 	struct {
 		uint8_t node; /* 0 = none given */
 		uint64_t epoch;
@@ -138,7 +138,7 @@ struct lease {
 	} promise;
 	struct lease_other other[2];
 	struct mono listen_until; /* mute before */
-	struct mono ask_after;	  /* no candidacy before: preference at a cold start */
+	struct mono ask_after;    /* no candidacy before: preference at a cold start */
 	struct mono next_echo;
 	/* CANDIDATE */
 	uint64_t asked_epoch;
@@ -148,8 +148,8 @@ struct lease {
 	struct msg resign;
 	struct mono resign_until;
 	struct mono resign_last;
-	bool lapsed;	 /* OWNER whose word has run out */
-	uint64_t lapses; /* since start */
+	bool lapsed;         /* OWNER whose word has run out */
+	uint64_t lapses;     /* since start */
 	uint64_t refused[8]; /* by enum refuse_reason, votes of ours that were refused */
 	enum refuse_reason last_refusal;
 	bool withholding; /* grants kept back: owner's server dead, its agent not acting */
@@ -164,18 +164,18 @@ int64_t lease_margin_ns(int64_t lease_ns);
  * a living data plane, and ownership goes on. Anything else listens first.
  */
 void lease_init(struct lease *lease, const struct lease_conf *conf, uint64_t word, uint64_t epoch,
-		struct mono now);
+                struct mono now);
 
 /* At each turn of the loop after everything was read: sends due echoes, judges, acts. */
 void lease_tick(struct lease *lease, const struct lease_view *view, struct lease_actions *out);
 
 /* An authenticated message from another node of this service. */
 void lease_receive(struct lease *lease, const struct msg *msg, const struct lease_view *view,
-		   struct lease_actions *out);
+                   struct lease_actions *out);
 
 /* Ingress accepted this RESIGN: word and epoch are ours already. */
 void lease_resigned_to_us(struct lease *lease, const struct msg *msg, const struct lease_view *view,
-			  struct lease_actions *out);
+                          struct lease_actions *out);
 
 /* The own server died or hangs, seen this instant: resigns if the heir is ready. */
 void lease_server_ill(struct lease *lease, const struct lease_view *view, struct lease_actions *out);
@@ -185,7 +185,7 @@ void lease_server_ill(struct lease *lease, const struct lease_view *view, struct
  * the heir is not ready (lease_heir_unready says why).
  */
 int lease_hand_over(struct lease *lease, enum cause cause, const struct lease_view *view,
-		    struct lease_actions *out);
+                    struct lease_actions *out);
 
 /* Another machine claimed the VIP while we own it. */
 void lease_contested(struct lease *lease, const struct lease_view *view, struct lease_actions *out);

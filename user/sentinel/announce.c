@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* ARP from user space, see announce.h. */
+#include "announce.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <netinet/if_ether.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "addr.h"
+
+#define ARBITER_PATIENCE 4 /* intervals without an answer: not seen */
+
+/* Repetitions after the first, for neighbours that missed it or were in their lock time (1 s on Linux). */
+static const int64_t repeat_ns[] = {
+        5 * NS_PER_MS, 50 * NS_PER_MS, 200 * NS_PER_MS, NS_PER_S, 2 * NS_PER_S, 5 * NS_PER_S,
+};
+#define REPEATS ((int)(sizeof(repeat_ns) / sizeof(repeat_ns[0])))
+
+static void build(struct arp_frame *frame, const uint8_t mac[6], uint32_t sender_be, uint32_t target_be)
+{
+	struct ether_arp arp = {
+	        .arp_hrd = htons(ARPHRD_ETHER),
+	        .arp_pro = htons(ETHERTYPE_IP),
+	        .arp_hln = 6,
+	        .arp_pln = 4,
+	        .arp_op = htons(ARPOP_REQUEST),
+	};
+	struct ether_header eth = {.ether_type = htons(ETHERTYPE_ARP)};
+
+	memset(eth.ether_dhost, 0xff, 6);
+	memcpy(eth.ether_shost, mac, 6);
+	memcpy(arp.arp_sha, mac, 6);
+	memcpy(arp.arp_spa, &sender_be, 4);
+	memcpy(arp.arp_tpa, &target_be, 4);
+	memset(frame, 0, sizeof(*frame));
+	memcpy(frame->b, &eth, sizeof(eth));
+	memcpy(frame->b + sizeof(eth), &arp, sizeof(arp));
+}
+
+int announcer_init(struct announcer *a, const struct config_service *service, const struct iface *iface,
+                   const struct inaddr16 *node_addr, struct mono now)
+{
+	struct sockaddr_ll ll = {
+	        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP), .sll_ifindex = iface->ifindex};
+	uint32_t self = addr_to_be32(node_addr);
+
+	*a = (struct announcer){.ifindex = iface->ifindex, .step = REPEATS + 1};
+	memcpy(a->mac, iface->mac, sizeof(a->mac));
+	a->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ARP));
+	if (a->fd < 0)
+		return -errno;
+	if (bind(a->fd, (struct sockaddr *)&ll, sizeof(ll)) < 0) {
+		int err = -errno;
+
+		close(a->fd);
+		a->fd = -1;
+		return err;
+	}
+	a->n_vip = service->n_vip;
+	for (int i = 0; i < service->n_vip; i++) {
+		a->vip_be[i] = addr_to_be32(&service->vip[i].addr);
+		build(&a->vip[i], iface->mac, a->vip_be[i], a->vip_be[i]);
+	}
+	build(&a->probe, iface->mac, 0, a->vip_be[0]);
+	if (service->on_peer_silence == SILENCE_ARBITER)
+		a->n_arbiter = service->n_arbiter;
+	for (int i = 0; i < a->n_arbiter; i++) {
+		a->arbiter_be[i] = addr_to_be32(&service->arbiter[i]);
+		build(&a->arbiter[i], iface->mac, self, a->arbiter_be[i]);
+	}
+	a->arbiter_interval_ns = 2 * service->echo_ns;
+	a->arbiter_next = now;
+	return 0;
+}
+
+void announcer_done(struct announcer *a)
+{
+	if (a->fd >= 0)
+		close(a->fd);
+	a->fd = -1;
+}
+
+static void put(struct announcer *a, const struct arp_frame *frame)
+{
+	if (send(a->fd, frame->b, sizeof(frame->b), MSG_DONTWAIT) == (ssize_t)sizeof(frame->b))
+		a->sent++;
+	else
+		a->failed++;
+}
+
+void announcer_start(struct announcer *a, struct mono now)
+{
+	a->step = 0;
+	a->next = now;
+	a->first_sent = mono_ns(0);
+	announcer_tick(a, now);
+}
+
+void announcer_stop(struct announcer *a)
+{
+	a->step = REPEATS + 1;
+}
+
+struct mono announcer_tick(struct announcer *a, struct mono now)
+{
+	struct mono wake = mono_add(now, 3600 * NS_PER_S);
+
+	if (a->step <= REPEATS && !mono_before(now, a->next)) {
+		for (int i = 0; i < a->n_vip; i++)
+			put(a, &a->vip[i]);
+		if (!a->step)
+			a->first_sent = now;
+		if (a->step < REPEATS)
+			a->next = mono_add(now, repeat_ns[a->step]);
+		a->step++;
+	}
+	if (a->step <= REPEATS)
+		wake = a->next;
+	if (a->n_arbiter) {
+		if (!mono_before(now, a->arbiter_next)) {
+			for (int i = 0; i < a->n_arbiter; i++)
+				put(a, &a->arbiter[i]);
+			a->arbiter_next = mono_add(now, a->arbiter_interval_ns);
+		}
+		if (mono_before(a->arbiter_next, wake))
+			wake = a->arbiter_next;
+	}
+	return wake;
+}
+
+void announcer_receive(struct announcer *a, struct mono now)
+{
+	uint8_t buf[128];
+	uint32_t sender;
+
+	for (int i = 0; i < 64; i++) {
+		struct ether_arp arp;
+		ssize_t n = recv(a->fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+		if (n < 0)
+			return;
+		if (n < (ssize_t)(sizeof(struct ether_header) + sizeof(arp)))
+			continue;
+		memcpy(&arp, buf + sizeof(struct ether_header), sizeof(arp));
+		if (!memcmp(arp.arp_sha, a->mac, 6))
+			continue;
+		memcpy(&sender, arp.arp_spa, 4);
+		for (int k = 0; k < a->n_arbiter; k++)
+			if (sender == a->arbiter_be[k])
+				a->arbiter_seen = now;
+		if (sender == a->vip_be[0])
+			a->probe_answered = true;
+	}
+}
+
+void announcer_probe(struct announcer *a, int64_t pause_ns, struct mono now)
+{
+	int64_t since = mono_diff(now, a->probe_last);
+
+	if (mono_is_set(a->probe_last) && since < pause_ns)
+		return;
+	/* an old series, or one that was answered, proves nothing now */
+	if (since > 4 * pause_ns || a->probe_answered) {
+		a->probes = 0;
+		a->probe_answered = false;
+	}
+	put(a, &a->probe);
+	a->probes++;
+	a->probe_last = now;
+}
+
+bool announcer_unclaimed(const struct announcer *a, int64_t pause_ns, struct mono now)
+{
+	int64_t since = mono_diff(now, a->probe_last);
+
+	return a->probes >= 3 && !a->probe_answered && since >= pause_ns && since <= 4 * pause_ns;
+}
+
+bool announcer_arbiter_seen(const struct announcer *a, struct mono now)
+{
+	return mono_is_set(a->arbiter_seen) &&
+	       mono_diff(now, a->arbiter_seen) < ARBITER_PATIENCE * a->arbiter_interval_ns;
+}

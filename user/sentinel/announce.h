@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * ARP from user space, one packet socket a service: gratuitous ARP in its
+ * broadcast request form (RFC 5227 section 3), repeated with growing pauses; the
+ * watch over the arbiter; and the probe whether anybody answers for the VIP.
+ * Frames are built at start; sending never blocks.
+ */
+#ifndef SIPFLIP_SENTINEL_ANNOUNCE_H
+#define SIPFLIP_SENTINEL_ANNOUNCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "iface.h"
+#include "mono.h"
+
+struct arp_frame {
+	uint8_t b[60];
+};
+
+struct announcer {
+	int fd;
+	int ifindex;
+	int n_vip;
+	struct arp_frame vip[CONFIG_VIPS];
+	struct arp_frame probe; /* for the first VIP, sender 0.0.0.0 (RFC 5227 section 2.1.1) */
+	uint32_t vip_be[CONFIG_VIPS];
+	int n_arbiter;
+	struct arp_frame arbiter[CONFIG_ARBITERS];
+	uint32_t arbiter_be[CONFIG_ARBITERS];
+	uint8_t mac[6];
+	/* gratuitous ARP */
+	int step; /* next repetition; past the last: idle */
+	struct mono next;
+	struct mono first_sent; /* of the announcement that runs */
+	uint64_t sent;
+	uint64_t failed;
+	/* arbiter */
+	int64_t arbiter_interval_ns;
+	struct mono arbiter_next;
+	struct mono arbiter_seen;
+	/* probe */
+	int probes;
+	struct mono probe_last;
+	bool probe_answered;
+};
+
+/* Opens the socket and builds the frames. 0 or -errno. */
+int announcer_init(struct announcer *a, const struct config_service *service, const struct iface *iface,
+                   const struct inaddr16 *node_addr, struct mono now);
+void announcer_done(struct announcer *a);
+
+/* Begins (again) to announce: the first frames leave now. */
+void announcer_start(struct announcer *a, struct mono now);
+void announcer_stop(struct announcer *a);
+
+/* Sends what is due. Returns when it wants to be called next. */
+struct mono announcer_tick(struct announcer *a, struct mono now);
+
+/* Reads what came: answers of the arbiter and for the VIP. */
+void announcer_receive(struct announcer *a, struct mono now);
+
+/* One probe for the VIP, at most one per pause_ns. */
+void announcer_probe(struct announcer *a, int64_t pause_ns, struct mono now);
+/* Three probes went out, the last at least pause_ns ago, and nobody answered. */
+bool announcer_unclaimed(const struct announcer *a, int64_t pause_ns, struct mono now);
+bool announcer_arbiter_seen(const struct announcer *a, struct mono now);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Access to the data plane's maps while it runs; loading is in plane_load.c. */
+#include "plane.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+
+#include "clock.h"
+#include "plane_objects.h"
+
+uint64_t plane_word(const struct plane *plane, int service)
+{
+	return __atomic_load_n(&plane->ownership[service].lease_until_ns, __ATOMIC_ACQUIRE);
+}
+
+bool plane_own(struct plane *plane, int service, uint64_t until_ns)
+{
+	uint64_t fenced = LEASE_FENCED;
+
+	return __atomic_compare_exchange_n(&plane->ownership[service].lease_until_ns, &fenced, until_ns,
+	                                   false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+bool plane_extend(struct plane *plane, int service, uint64_t until_ns)
+{
+	uint64_t word = plane_word(plane, service);
+
+	/* ingress may renew meanwhile: a few tries always suffice against one grant per echo */
+	for (int i = 0; i < 16 && word != LEASE_FENCED; i++)
+		if (__atomic_compare_exchange_n(&plane->ownership[service].lease_until_ns, &word, until_ns,
+		                                false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			return true;
+	return false;
+}
+
+void plane_fence(struct plane *plane, int service)
+{
+	__atomic_store_n(&plane->ownership[service].lease_until_ns, LEASE_FENCED, __ATOMIC_SEQ_CST);
+}
+
+int plane_events_fd(const struct plane *plane)
+{
+	return ring_buffer__epoll_fd(plane->objects->events);
+}
+
+int plane_events(struct plane *plane)
+{
+	return ring_buffer__consume(plane->objects->events);
+}
+
+static int on_sample(void *ctx, void *data, size_t size)
+{
+	struct plane_objects *o = ctx;
+
+	if (size >= sizeof(struct event))
+		o->on_event(o->on_event_ctx, data);
+	return 0;
+}
+
+int plane_on_event(struct plane *plane, plane_event_fn fn, void *ctx)
+{
+	struct plane_objects *o = plane->objects;
+
+	o->on_event = fn;
+	o->on_event_ctx = ctx;
+	o->events = ring_buffer__new(o->map_fd[PLANE_MAP_events], on_sample, o, NULL);
+	return o->events ? 0 : -errno;
+}
+
+int plane_capture_fd(const struct plane *plane)
+{
+	return plane->objects->map_fd[PLANE_MAP_capture];
+}
+
+int plane_add_server(struct plane *plane, uint32_t tgid, uint64_t services)
+{
+	struct server server = {.services = services, .since_ns = (uint64_t)clock_now().ns};
+
+	return bpf_map_update_elem(plane->objects->map_fd[PLANE_MAP_servers], &tgid, &server, BPF_ANY);
+}
+
+int plane_add_socket(struct plane *plane, uint64_t cookie, uint32_t tgid, uint64_t services)
+{
+	struct server_socket sock = {.services = services, .tgid = tgid};
+
+	return bpf_map_update_elem(plane->objects->map_fd[PLANE_MAP_sockets], &cookie, &sock, BPF_ANY);
+}
+
+bool plane_server_alive(const struct plane *plane, uint32_t tgid)
+{
+	struct server server;
+
+	if (bpf_map_lookup_elem(plane->objects->map_fd[PLANE_MAP_servers], &tgid, &server))
+		return false;
+	return server.dead_ns == 0;
+}

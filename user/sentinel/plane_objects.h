@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What plane.c and plane_load.c share of libbpf, so that plane.h needs none of it. */
+#ifndef SIPFLIP_SENTINEL_PLANE_OBJECTS_H
+#define SIPFLIP_SENTINEL_PLANE_OBJECTS_H
+
+#include <bpf/libbpf.h>
+
+#include "plane.h"
+
+/* Every pinned map, by the name it has in bpf/lib and under the pin directory. */
+#define PLANE_MAPS(X)                                                                                        \
+	X(ownership)                                                                                         \
+	X(service_conf)                                                                                      \
+	X(service_state)                                                                                     \
+	X(peers)                                                                                             \
+	X(vips)                                                                                              \
+	X(endpoints)                                                                                         \
+	X(servers)                                                                                           \
+	X(sockets)                                                                                           \
+	X(keys)                                                                                              \
+	X(abi)                                                                                               \
+	X(counters)                                                                                          \
+	X(events)                                                                                            \
+	X(capture)
+
+enum plane_map {
+#define X(name) PLANE_MAP_##name,
+	PLANE_MAPS(X)
+#undef X
+	        PLANE_MAP_COUNT
+};
+
+struct plane_objects {
+	struct bpf_object *object[4];
+	int n_object;
+	int map_fd[PLANE_MAP_COUNT];
+	struct ring_buffer *events;
+	plane_event_fn on_event;
+	void *on_event_ctx;
+};
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the parts of sipflipd share: one sentinel, one thread, one loop
+ * (loop.c). service.c carries out what the lease machine decides, takeover.c
+ * remembers the changes of ownership, keeper.c runs sipflip-calls, control.c
+ * answers the command line.
+ */
+#ifndef SIPFLIP_SENTINEL_SENTINEL_H
+#define SIPFLIP_SENTINEL_SENTINEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "announce.h"
+#include "config.h"
+#include "echo.h"
+#include "iface.h"
+#include "key.h"
+#include "lease.h"
+#include "mono.h"
+#include "plane.h"
+#include "sipflip/control.h"
+#include "sipflip/keeper.h"
+
+#define SENTINEL_TAKEOVERS 64
+#define SENTINEL_CLIENTS   8
+
+struct service {
+	int index;
+	const struct config_service *conf;
+	bool here; /* this node has its VIP: data plane, server, call keeper */
+	struct iface iface;
+	struct lease lease;
+	struct announcer announcer;
+	/* health of the own server */
+	struct keeper_health health; /* the call keeper's last word */
+	bool ever_ok;
+	uint32_t server_tgid; /* 0 = none known to the kernel's watch */
+	enum cause ill;
+	struct mono ill_since;
+	enum cause death; /* how the kernel saw it end */
+	bool was_healthy;
+	struct keeper_calls calls;
+	struct ctl_takeover *takeover; /* the one that runs or was last, NULL = none */
+	struct mono fenced_at;
+	struct mono resigned_at;
+	enum lease_state told_state; /* last one logged and told to the call keeper */
+	uint64_t told_epoch;
+	bool told_owner;
+	uint64_t takeovers;
+	struct mono contest_until; /* re-announce until the other claimant is quiet */
+};
+
+struct keeper {
+	pid_t pid; /* 0 = not running */
+	int link;
+	int control_listen; /* calls.sock, made once and inherited by each */
+	const char *path;
+	bool up; /* said HELLO */
+	uint32_t restarts;
+	struct mono start_after;
+	struct mono started;
+	int64_t pause_ns;
+	uint64_t send_failed;
+	uint64_t bad_messages;
+};
+
+struct control_client {
+	int fd;
+	bool follow;
+	uint64_t sent; /* number of the last event sent */
+};
+
+struct control {
+	int listen;
+	struct control_client client[SENTINEL_CLIENTS];
+	uint64_t refused;
+};
+
+struct sentinel {
+	struct config config;
+	const char *config_path;
+	const char *run_dir;
+	const char *pin_dir;
+	char **argv;
+	int node;
+	struct key key;
+	struct siphash_key siphash;
+	bool has_plane;
+	struct plane plane;
+	uint64_t incarnation; /* of a node without maps: the witness */
+	int n_service;
+	struct service service[MAX_SERVICES];
+	int udp;
+	int epoll;
+	int timer;
+	int signals;
+	int rt_priority; /* granted; 0 = none */
+	struct echo_wake wake;
+	struct mono started;
+	struct keeper keeper;
+	struct control control;
+	struct ctl_takeover takeover[SENTINEL_TAKEOVERS];
+	uint64_t n_takeover; /* ever; the newest is [(n - 1) % SENTINEL_TAKEOVERS] */
+	struct {
+		uint64_t msg_bad; /* messages in user space that did not verify */
+		uint64_t msg_mismatch;
+		uint64_t send_failed;
+		uint64_t actions_dropped;
+	} count;
+	int64_t turn_max_ns;
+	struct mono stop_at; /* set while a clean stop hands over */
+	bool quit;
+	bool quit_keep; /* SIGUSR2: keep ownership */
+	bool reload;
+};
+
+/* loop.c */
+int loop_run(struct sentinel *s);
+/* Socket, timer, signals; after it nothing allocates. 0 or -errno with a log line. */
+int loop_init(struct sentinel *s);
+
+/* service.c: glue between the lease machine and the world. */
+void service_start(struct sentinel *s, struct service *svc, struct mono now);
+void service_tick(struct sentinel *s, struct service *svc, struct mono now);
+void service_message(struct sentinel *s, struct service *svc, const struct msg *msg, struct mono now);
+void service_event(struct sentinel *s, const struct event *event);
+void service_health(struct sentinel *s, struct service *svc, const struct keeper_health *health);
+int service_hand_over(struct sentinel *s, struct service *svc, enum cause cause, struct mono now);
+struct lease_view service_view(const struct sentinel *s, const struct service *svc, struct mono now);
+struct mono service_next(const struct service *svc, struct mono now);
+void service_find_servers(struct sentinel *s);
+
+/* takeover.c: the records behind `sipflip takeovers`. */
+void takeover_changed(struct sentinel *s, struct service *svc, uint8_t from, uint8_t to, uint64_t epoch,
+                      enum cause cause, struct mono now);
+void takeover_resigned_to_us(struct service *svc, const struct msg *msg);
+void takeover_update(struct service *svc, const struct service_state *state);
+void takeover_rescue(struct service *svc, const struct keeper_rescue *rescue);
+const char *cause_text(enum cause cause);
+
+/* keeper.c */
+int keeper_init(struct sentinel *s, const char *path);
+void keeper_tick(struct sentinel *s, struct mono now);
+void keeper_readable(struct sentinel *s);
+void keeper_reap(struct sentinel *s, struct mono now);
+void keeper_role(struct sentinel *s, const struct service *svc, enum cause cause, bool rescue);
+void keeper_server(struct sentinel *s, const struct service *svc, bool alive);
+void keeper_stop(struct sentinel *s);
+
+/* control.c */
+int control_init(struct sentinel *s);
+void control_accept(struct sentinel *s);
+void control_readable(struct sentinel *s, int client);
+/* New log lines to those who follow. */
+void control_flush(struct sentinel *s);
+void control_done(struct sentinel *s);
+/* A listening SOCK_SEQPACKET socket at run_dir/name, mode 0660. fd or -errno. */
+int control_listen(const char *run_dir, const char *name);
+
+const char *node_name(const struct sentinel *s, int node);
+
+#endif

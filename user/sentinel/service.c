@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One service on this node: gathers the lease machine's view of the world and
+ * carries its actions out, in their order. What happens on the way to a flip
+ * comes first in each function; logging and bookkeeping after it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "addr.h"
+#include "clock.h"
+#include "finder.h"
+#include "log.h"
+#include "sentinel.h"
+
+#define ARMED_NS        (200 * NS_PER_MS) /* an agent that stopped turning is not armed for longer */
+#define CONTEST_CALM_NS (2 * NS_PER_S)
+
+const char *node_name(const struct sentinel *s, int node)
+{
+	return node > 0 && node <= s->config.n_node ? s->config.node[node].name : "none";
+}
+
+static struct service_state *state_of(const struct sentinel *s, const struct service *svc)
+{
+	return svc->here ? &s->plane.state[svc->index] : NULL;
+}
+
+static int other_data_node(const struct sentinel *s, const struct service *svc)
+{
+	for (int i = 0; i < svc->conf->n_node; i++)
+		if (svc->conf->node[i] != s->node)
+			return svc->conf->node[i];
+	return 0;
+}
+
+/* Is the own server fit to serve, as far as OPTIONS and the kernel tell? */
+static enum cause server_ill(const struct sentinel *s, const struct service *svc)
+{
+	const struct service_state *state = state_of(s, svc);
+	bool alive = svc->server_tgid != 0;
+
+	if (__atomic_load_n(&state->server_dead_ns, __ATOMIC_ACQUIRE))
+		return svc->death ? svc->death : CAUSE_server_exit;
+	if (!svc->conf->probe)
+		return alive ? CAUSE_none : CAUSE_server_absent;
+	switch (svc->health.verdict) {
+	case HEALTH_OK:
+		return CAUSE_none;
+	case HEALTH_HUNG:
+		return CAUSE_server_hung;
+	case HEALTH_REFUSED:
+		return CAUSE_server_refused;
+	default:
+		/* the call keeper restarts or was stalled: its silence is not the server's */
+		return alive && svc->ever_ok ? CAUSE_none : CAUSE_server_absent;
+	}
+}
+
+/* Keeps ill, ill_since up to date; the first look at a death is its detection. */
+static void judge_server(const struct sentinel *s, struct service *svc, struct mono now)
+{
+	enum cause ill = svc->here ? server_ill(s, svc) : CAUSE_none;
+
+	if (ill == svc->ill)
+		return;
+	if (!svc->ill)
+		svc->ill_since = now;
+	svc->ill = ill;
+	if (!ill)
+		svc->ill_since = mono_ns(0);
+}
+
+struct lease_view service_view(const struct sentinel *s, const struct service *svc, struct mono now)
+{
+	struct lease_view view = {.now = now, .wake = &s->wake};
+	int other = other_data_node(s, svc);
+
+	if (!svc->here)
+		return view;
+	view.word = plane_word(&s->plane, svc->index);
+	view.healthy = svc->ill == CAUSE_none;
+	view.ill = svc->ill;
+	view.ill_since = svc->ill_since;
+	view.ok = mono_ns((int64_t)svc->health.ok_ns);
+	if (state_of(s, svc)->server_dead_ns)
+		view.flags |= STATUS_SERVER_DEAD;
+	if (svc->health.verdict == HEALTH_HUNG)
+		view.flags |= STATUS_HUNG;
+	if (s->keeper.up && svc->calls.replica_up)
+		view.flags |= STATUS_CALLS_UP;
+	if (other)
+		view.heir = &s->plane.peers[svc->index * MAX_NODES + other];
+	if (svc->conf->on_peer_silence == SILENCE_ARBITER) {
+		view.arbiter_seen = announcer_arbiter_seen(&svc->announcer, now);
+		view.vip_unclaimed = announcer_unclaimed(&svc->announcer, svc->conf->echo_ns, now);
+	}
+	return view;
+}
+
+static void send_message(struct sentinel *s, uint8_t node, const struct msg *msg)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(s->config.echo_port)};
+	struct wire_msg wire;
+
+	to.sin_addr.s_addr = addr_to_be32(&s->config.node[node].addr);
+	msg_seal(msg, &s->siphash, &wire);
+	if (sendto(s->udp, &wire, sizeof(wire), MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) !=
+	    sizeof(wire))
+		s->count.send_failed++;
+}
+
+static void do_own(struct sentinel *s, struct service *svc, const struct lease_action *a, struct mono now)
+{
+	struct service_state *state = state_of(s, svc);
+
+	state->epoch = a->epoch;
+	state->flipped_ns = (uint64_t)now.ns;
+	state->first_packet_ns = 0;
+	if (!plane_own(&s->plane, svc->index, a->until))
+		log_warn("service=%s event=flip-overtaken text=\"ingress had accepted RESIGN already\"",
+		         svc->conf->name);
+}
+
+static void carry_out(struct sentinel *s, struct service *svc, const struct lease_actions *out,
+                      struct mono now)
+{
+	struct service_state *state = state_of(s, svc);
+
+	s->count.actions_dropped += (uint64_t)out->dropped;
+	for (int i = 0; i < out->n; i++) {
+		const struct lease_action *a = &out->a[i];
+
+		switch (a->type) {
+		case LEASE_SEND:
+			send_message(s, a->node, &a->msg);
+			if (a->msg.type == WIRE_RESIGN && a->msg.sender == s->node &&
+			    a->node == a->msg.target && !mono_is_set(svc->resigned_at))
+				svc->resigned_at = clock_now();
+			break;
+		case LEASE_FENCE:
+			plane_fence(&s->plane, svc->index);
+			svc->fenced_at = clock_now();
+			svc->resigned_at = mono_ns(0);
+			state->flags &= ~(uint32_t)(STATUS_CLAIM | STATUS_OWNER);
+			announcer_stop(&svc->announcer);
+			break;
+		case LEASE_OWN:
+			do_own(s, svc, a, now);
+			break;
+		case LEASE_EXTEND:
+			plane_extend(&s->plane, svc->index, a->until);
+			break;
+		case LEASE_EPOCH:
+			state->epoch = a->epoch;
+			break;
+		case LEASE_FORWARD:
+			state->forward_to = a->node;
+			break;
+		case LEASE_ANNOUNCE:
+			announcer_start(&svc->announcer, now);
+			break;
+		case LEASE_PROBE_VIP:
+			announcer_probe(&svc->announcer, svc->conf->echo_ns, now);
+			break;
+		case LEASE_CHANGED:
+			takeover_changed(s, svc, a->from, a->node, a->epoch, a->cause, now);
+			break;
+		case LEASE_NOTE:
+			log_warn("service=%s event=note text=\"%s\"", svc->conf->name, a->text);
+			break;
+		}
+	}
+}
+
+/* What the kernel's programs and the call keeper must know of the machine's state. */
+static void publish(struct sentinel *s, struct service *svc, const struct lease_view *view)
+{
+	struct service_state *state = state_of(s, svc);
+	bool owner = svc->lease.state == LEASE_owner;
+
+	if (state) {
+		/* STATUS_OWNER, ARMED and SERVER_DEAD are ingress's to say, at the instant of the echo */
+		state->flags = lease_flags(&svc->lease, view) &
+		               ~(uint32_t)(STATUS_OWNER | STATUS_ARMED | STATUS_SERVER_DEAD);
+		state->armed_until_ns =
+		        lease_armed(&svc->lease, view) ? (uint64_t)(view->now.ns + ARMED_NS) : 0;
+		state->turn_ns = (uint64_t)view->now.ns;
+		state->ok_ns = svc->health.ok_ns;
+		state->promise_until_ns = (uint64_t)svc->lease.promise.until.ns;
+	}
+	if (svc->lease.state != svc->told_state) {
+		log_info("service=%s event=role from=%s to=%s epoch=%llu owner=%s", svc->conf->name,
+		         lease_state_name(svc->told_state), lease_state_name(svc->lease.state),
+		         (unsigned long long)svc->lease.epoch, node_name(s, svc->lease.owner));
+		svc->told_state = svc->lease.state;
+	}
+	if (svc->here && (owner != svc->told_owner || svc->lease.epoch != svc->told_epoch)) {
+		const struct ctl_takeover *t = svc->takeover;
+		enum cause cause = t && t->epoch == svc->lease.epoch ? (enum cause)t->cause : CAUSE_none;
+
+		keeper_role(s, svc, cause, owner && !svc->told_owner && t && t->from_node);
+		svc->told_owner = owner;
+		svc->told_epoch = svc->lease.epoch;
+	}
+}
+
+static void finish(struct sentinel *s, struct service *svc, const struct lease_actions *out,
+                   struct lease_view *view)
+{
+	carry_out(s, svc, out, view->now);
+	if (svc->here)
+		view->word = plane_word(&s->plane, svc->index);
+	publish(s, svc, view);
+}
+
+void service_start(struct sentinel *s, struct service *svc, struct mono now)
+{
+	const struct config_service *c = svc->conf;
+	static const enum lease_silence silence[] = {
+	        [SILENCE_WITNESS] = LEASE_WITNESSED,
+	        [SILENCE_ARBITER] = LEASE_ARBITER,
+	        [SILENCE_HOLD] = LEASE_HOLD,
+	        [SILENCE_RELEASE] = LEASE_RELEASE,
+	};
+	struct lease_conf conf = {
+	        .lease_ns = c->lease_ns,
+	        .echo_ns = c->echo_ns,
+	        .config_tag = config_service_tag(&s->config, svc->index),
+	        .incarnation = svc->here ? s->plane.conf[svc->index].incarnation : s->incarnation,
+	        .service = (uint8_t)svc->index,
+	        .self = (uint8_t)s->node,
+	        .witness = c->witness,
+	        .silence = silence[c->on_peer_silence],
+	};
+	uint64_t word = 0, epoch = 0;
+
+	for (int i = 0; i < c->n_node; i++)
+		conf.data[i] = c->node[i];
+	if (svc->here) {
+		word = plane_word(&s->plane, svc->index);
+		epoch = s->plane.state[svc->index].epoch;
+	}
+	lease_init(&svc->lease, &conf, word, epoch, now);
+	svc->told_state = svc->lease.state;
+	if (svc->lease.state == LEASE_owner) {
+		log_info("service=%s event=adopted epoch=%llu text=\"agent restarted, ownership kept\"",
+		         c->name, (unsigned long long)epoch);
+		announcer_start(&svc->announcer, now);
+		takeover_changed(s, svc, 0, (uint8_t)s->node, epoch, CAUSE_agent_restart, now);
+	} else if (svc->here) {
+		plane_fence(&s->plane, svc->index);
+		s->plane.state[svc->index].forward_to = 0;
+	}
+}
+
+void service_tick(struct sentinel *s, struct service *svc, struct mono now)
+{
+	struct lease_actions out = {0};
+	struct lease_view view;
+	bool healthy;
+
+	judge_server(s, svc, now);
+	view = service_view(s, svc, now);
+	lease_tick(&svc->lease, &view, &out);
+	finish(s, svc, &out, &view);
+
+	if (!svc->here)
+		return;
+	healthy = svc->ill == CAUSE_none;
+	if (healthy != svc->was_healthy) {
+		log_info("service=%s event=server healthy=%d cause=\"%s\"", svc->conf->name, healthy,
+		         cause_text(svc->ill));
+		svc->was_healthy = healthy;
+	}
+	takeover_update(svc, state_of(s, svc));
+	announcer_tick(&svc->announcer, now);
+}
+
+void service_message(struct sentinel *s, struct service *svc, const struct msg *msg, struct mono now)
+{
+	struct lease_actions out = {0};
+	struct lease_view view = service_view(s, svc, now);
+
+	lease_receive(&svc->lease, msg, &view, &out);
+	finish(s, svc, &out, &view);
+}
+
+int service_hand_over(struct sentinel *s, struct service *svc, enum cause cause, struct mono now)
+{
+	struct lease_actions out = {0};
+	struct lease_view view = service_view(s, svc, now);
+	int err = lease_hand_over(&svc->lease, cause, &view, &out);
+
+	if (!err)
+		finish(s, svc, &out, &view);
+	return err;
+}
+
+/* The kernel saw the server go: the one path that must be short. */
+static void server_died(struct sentinel *s, struct service *svc, enum cause cause, const struct event *event)
+{
+	struct lease_actions out = {0};
+	struct lease_view view;
+	struct mono now = clock_now();
+
+	if (!svc->death)
+		svc->death = cause;
+	if (!svc->ill) {
+		svc->ill = svc->death;
+		svc->ill_since = mono_ns((int64_t)event->at_ns);
+	}
+	view = service_view(s, svc, now);
+	lease_server_ill(&svc->lease, &view, &out);
+	finish(s, svc, &out, &view);
+
+	log_warn("service=%s event=server-died cause=\"%s\" pid=%u arg=%llu seen-after-us=%lld",
+	         svc->conf->name, cause_text(cause), event->tgid, (unsigned long long)event->arg,
+	         (long long)(now.ns - (int64_t)event->at_ns) / 1000);
+	if (svc->server_tgid == event->tgid)
+		svc->server_tgid = 0;
+	keeper_server(s, svc, false);
+}
+
+static void server_bound(struct sentinel *s, struct service *svc, const struct event *event)
+{
+	svc->server_tgid = event->tgid;
+	svc->death = CAUSE_none;
+	svc->ever_ok = false;
+	svc->health.verdict = HEALTH_UNKNOWN;
+	__atomic_store_n(&s->plane.state[svc->index].server_dead_ns, 0, __ATOMIC_RELEASE);
+	log_info("service=%s event=server-bound pid=%u", svc->conf->name, event->tgid);
+	keeper_server(s, svc, true);
+}
+
+static void flipped_by_resign(struct sentinel *s, struct service *svc, const struct event *event)
+{
+	struct lease_actions out = {0};
+	struct lease_view view = service_view(s, svc, clock_now());
+	struct msg msg;
+
+	if (msg_open(&event->msg, sizeof(event->msg), &s->siphash, 1, &msg))
+		return;
+	lease_resigned_to_us(&svc->lease, &msg, &view, &out);
+	finish(s, svc, &out, &view);
+	takeover_resigned_to_us(svc, &msg);
+}
+
+static void contested(struct sentinel *s, struct service *svc, const struct event *event)
+{
+	struct lease_actions out = {0};
+	struct lease_view view = service_view(s, svc, clock_now());
+
+	if (mono_before(svc->contest_until, view.now)) {
+		log_error("service=%s event=contest mac=%02x:%02x:%02x:%02x:%02x:%02x text=\"another machine "
+		          "claims the VIP; announcing until it stops; find it and take the address off\"",
+		          svc->conf->name, event->mac[0], event->mac[1], event->mac[2], event->mac[3],
+		          event->mac[4], event->mac[5]);
+	}
+	svc->contest_until = mono_add(view.now, CONTEST_CALM_NS);
+	lease_contested(&svc->lease, &view, &out);
+	finish(s, svc, &out, &view);
+}
+
+static void event_for(struct sentinel *s, struct service *svc, const struct event *event)
+{
+	switch (event->type) {
+	case EVENT_RESIGN_ACCEPTED:
+		flipped_by_resign(s, svc, event);
+		break;
+	case EVENT_RESIGN_REFUSED:
+		log_warn("service=%s event=resign-refused reason=%llu", svc->conf->name,
+		         (unsigned long long)event->arg);
+		break;
+	case EVENT_SERVER_SIGNAL:
+		server_died(s, svc, CAUSE_server_signal, event);
+		break;
+	case EVENT_SERVER_EXIT:
+		server_died(s, svc, CAUSE_server_exit, event);
+		break;
+	case EVENT_SOCKET_RELEASED:
+		server_died(s, svc, CAUSE_server_socket, event);
+		break;
+	case EVENT_SERVER_BOUND:
+		server_bound(s, svc, event);
+		break;
+	case EVENT_CONTEST:
+		contested(s, svc, event);
+		break;
+	default: /* EVENT_FIRST_PACKET: takeover_update() reads it from the map */
+		break;
+	}
+}
+
+void service_event(struct sentinel *s, const struct event *event)
+{
+	for (int i = 0; i < s->n_service; i++)
+		if (event->services & 1ULL << i && s->service[i].here)
+			event_for(s, &s->service[i], event);
+}
+
+void service_health(struct sentinel *s, struct service *svc, const struct keeper_health *health)
+{
+	struct service_state *state = state_of(s, svc);
+	struct lease_actions out = {0};
+	struct lease_view view;
+	struct mono now = clock_now();
+
+	if (!svc->here)
+		return;
+	svc->health = *health;
+	if (health->verdict == HEALTH_OK) {
+		svc->ever_ok = true;
+		/* it answered after its "death": a second process serves, or a socket was renewed */
+		if (state->server_dead_ns && health->ok_ns > state->server_dead_ns + 100 * NS_PER_MS) {
+			__atomic_store_n(&state->server_dead_ns, 0, __ATOMIC_RELEASE);
+			svc->death = CAUSE_none;
+		}
+	}
+	judge_server(s, svc, now);
+	if (!svc->ill || svc->lease.state != LEASE_owner)
+		return;
+	view = service_view(s, svc, now);
+	lease_server_ill(&svc->lease, &view, &out);
+	finish(s, svc, &out, &view);
+}
+
+struct mono service_next(const struct service *svc, struct mono now)
+{
+	struct mono next = lease_next(&svc->lease);
+
+	if (svc->here && svc->announcer.step <= 6 && mono_before(svc->announcer.next, next))
+		next = svc->announcer.next;
+	(void)now;
+	return next;
+}
+
+static bool serves(const struct config_service *c, const struct finder_socket *sock)
+{
+	static const struct inaddr16 any;
+	bool ours = addr_equal(&sock->addr, &any);
+
+	ours |= addr_is_v4(&sock->addr) && addr_to_be32(&sock->addr) == 0;
+	for (int i = 0; i < c->n_vip; i++)
+		ours |= addr_equal(&sock->addr, &c->vip[i].addr);
+	if (!ours)
+		return false;
+	for (int i = 0; i < c->n_sip; i++)
+		if (c->sip_port[i] == sock->port)
+			return true;
+	return false;
+}
+
+void service_find_servers(struct sentinel *s)
+{
+	static struct finder_socket found[FINDER_MAX];
+	uint16_t ports[MAX_SERVICES * CONFIG_SIP];
+	int n_ports = 0, n;
+
+	for (int i = 0; i < s->n_service; i++)
+		for (int p = 0; s->service[i].here && p < s->service[i].conf->n_sip; p++)
+			ports[n_ports++] = s->service[i].conf->sip_port[p];
+	n = finder_run(ports, n_ports, found);
+	if (n < 0)
+		log_warn("event=finder error=\"%s\" text=\"servers that run already are watched by OPTIONS "
+		         "only\"",
+		         strerror(-n));
+	for (int f = 0; f < n; f++) {
+		uint64_t services = 0;
+
+		for (int i = 0; i < s->n_service; i++) {
+			struct service *svc = &s->service[i];
+
+			if (!svc->here || !serves(svc->conf, &found[f]))
+				continue;
+			services |= 1ULL << i;
+			svc->server_tgid = found[f].tgid[0];
+			s->plane.state[i].server_dead_ns = 0;
+		}
+		if (!services)
+			continue;
+		plane_add_socket(&s->plane, found[f].cookie, found[f].tgid[0], services);
+		for (int t = 0; t < 8 && found[f].tgid[t]; t++)
+			plane_add_server(&s->plane, found[f].tgid[t], services);
+		log_info("event=server-found pid=%u port=%u", found[f].tgid[0], found[f].port);
+	}
+}
