@@ -103,6 +103,30 @@ uint32_t dialog_take_cseq(struct dialog_table *table, struct dialog *dialog, uin
 	return dialog->local_cseq;
 }
 
+static void keep_sdp(struct dialog_table *table, struct dialog *d, const struct sip_event *ev)
+{
+	if (!ev->sdp || !ev->sdp_len)
+		return;
+	if (ev->sdp_len > DIALOG_SDP_LEN) {
+		table->counters.dialog_sdp_too_long++;
+		d->flags |= DIALOG_SDP_CUT;
+		return;
+	}
+	memcpy(ev->out ? d->sdp_out : d->sdp_in, ev->sdp, ev->sdp_len);
+	if (ev->out)
+		d->sdp_out_len = (uint16_t)ev->sdp_len;
+	else
+		d->sdp_in_len = (uint16_t)ev->sdp_len;
+}
+
+void dialog_set_sdp_out(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len)
+{
+	const struct sip_event ev = {.out = true, .sdp = sdp, .sdp_len = len};
+
+	keep_sdp(table, dialog, &ev);
+	dialog_touch(table, dialog);
+}
+
 /* True when the request of this transaction came from the server. */
 static bool from_server(const struct sip_event *ev)
 {
@@ -161,22 +185,6 @@ static void set_route(struct dialog_table *table, struct dialog *d, const char *
 		p = end + 1;
 	}
 	KEEP(route, route);
-}
-
-static void keep_sdp(struct dialog_table *table, struct dialog *d, const struct sip_event *ev)
-{
-	if (!ev->sdp || !ev->sdp_len)
-		return;
-	if (ev->sdp_len > DIALOG_SDP_LEN) {
-		table->counters.dialog_sdp_too_long++;
-		d->flags |= DIALOG_SDP_CUT;
-		return;
-	}
-	memcpy(ev->out ? d->sdp_out : d->sdp_in, ev->sdp, ev->sdp_len);
-	if (ev->out)
-		d->sdp_out_len = (uint16_t)ev->sdp_len;
-	else
-		d->sdp_in_len = (uint16_t)ev->sdp_len;
 }
 
 /* What any message of a dialog tells. */

@@ -251,6 +251,11 @@ void dialog_set_state(struct dialog_table *table, struct dialog *dialog, enum di
 void dialog_set_paired(struct dialog_table *table, struct dialog *a, struct dialog *b,
                        enum dialog_paired how);
 void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog);
+/* What this node itself sent inside the dialog after a takeover; longer than DIALOG_SDP_LEN is marked and not
+ * kept. */
+void dialog_set_sdp_out(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len);
+/* True while this slot still holds a dialog of that call: for who keeps a pointer over time. */
+bool dialog_is_of_call(const struct dialog_table *table, const struct dialog *dialog, uint64_t call);
 /* Reserves the next local CSeq, `margin` above the last one. Below 2^31 (RFC 3261 8.1.1.5). */
 uint32_t dialog_take_cseq(struct dialog_table *table, struct dialog *dialog, uint32_t margin);
 

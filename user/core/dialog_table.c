@@ -233,6 +233,11 @@ struct dialog *dialog_peer(struct dialog_table *table, const struct dialog *dial
 	return NULL;
 }
 
+bool dialog_is_of_call(const struct dialog_table *table, const struct dialog *dialog, uint64_t call)
+{
+	return table->slots[index_of(table, dialog)].used && dialog->call == call;
+}
+
 struct dialog *dialog_next(struct dialog_table *table, const struct dialog *prev)
 {
 	uint32_t i;
