@@ -110,12 +110,14 @@ class Server:
 class Client:
     """One run of bench/client in namespace c."""
 
-    def __init__(self, lab, interval_us=200, duration_ms=8000, after_change_ms=100, announce=500, gap_us=0):
+    def __init__(self, lab, interval_us=200, duration_ms=8000, after_change_ms=100, announce=500, gap_us=0,
+                 target=None, stall_us=200):
         self.interval_us = interval_us
         self.deadline_s = duration_ms / 1000 + 10
-        argv = [f"{lab.build}/bench/client", "--target", lab.vip, "--interval-us", str(interval_us),
+        argv = [f"{lab.build}/bench/client", "--target", target or lab.vip, "--interval-us", str(interval_us),
                 "--duration-ms", str(duration_ms), "--after-change-ms", str(after_change_ms),
-                "--announce", str(announce), "--gap-us", str(gap_us), "--json"]
+                "--announce", str(announce), "--gap-us", str(gap_us),
+                "--stall-us", str(stall_us), "--json"]
         self.process = Process(lab.netns("c"), argv, f"{lab.dir}/client.log", stdout=subprocess.PIPE)
 
     def wait_ready(self):

@@ -27,6 +27,11 @@ class System:
     def other(node):
         return "b" if node == "a" else "a"
 
+    @staticmethod
+    def phase_s(case):
+        """The failure comes at a random moment of this long: the period of what is to notice it."""
+        return 0.02
+
     def server_killed(self, node):
         """Called at once after the kill."""
 
@@ -242,6 +247,10 @@ vrrp_script check {{ script "{script}"
     instance = "track_file { told\n pref }\n    track_script { check }"
     script = CHECK % "--timer-t1=50 --timeout-factor=4"
 
+    @staticmethod
+    def phase_s(case):
+        return 1.0 if case == "hung" else 0.02
+
     def server_killed(self, node):
         self.write(node, "told", 1)
 
@@ -281,6 +290,10 @@ vrrp_script check {{ script "{script}"
 """
     instance = "track_script { check }"
     script = CHECK % ""
+
+    @staticmethod
+    def phase_s(case):
+        return 1.0
 
     def switchover(self, node):
         """Stopped on the master: its last advert says so."""
