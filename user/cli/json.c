@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Commas, indentation and escapes of JSON. Every command's --json goes through here. */
+#include "json.h"
+
+#include <inttypes.h>
+
+struct json json_start(FILE *out, bool one_line)
+{
+	return (struct json){.out = out, .one_line = one_line};
+}
+
+/* Length of the UTF-8 sequence at s (RFC 3629: shortest form, no surrogates), 0 = none. */
+static int utf8_length(const unsigned char *s)
+{
+	int n = s[0] < 0x80                   ? 1
+	        : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+	        : (s[0] & 0xf0) == 0xe0       ? 3
+	        : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+	                                      : 0;
+
+	for (int i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+static void quoted(FILE *out, const char *value)
+{
+	const unsigned char *s = (const unsigned char *)value;
+
+	fputc('"', out);
+	while (*s) {
+		int n = utf8_length(s);
+
+		if (!n) {
+			fputs("\\ufffd", out);
+			s++;
+		} else if (*s < 0x20 || *s == 0x7f) {
+			fprintf(out, "\\u%04x", *s++);
+		} else if (*s == '"' || *s == '\\') {
+			fprintf(out, "\\%c", *s++);
+		} else {
+			fwrite(s, 1, (size_t)n, out);
+			s += n;
+		}
+	}
+	fputc('"', out);
+}
+
+static void line(struct json *json)
+{
+	if (!json->one_line)
+		fprintf(json->out, "\n%*s", json->depth * 2, "");
+}
+
+static void before(struct json *json, const char *key)
+{
+	if (!json->depth)
+		return;
+	if (json->any[json->depth - 1])
+		fputs(json->one_line ? ", " : ",", json->out);
+	json->any[json->depth - 1] = true;
+	line(json);
+	if (key) {
+		quoted(json->out, key);
+		fputs(": ", json->out);
+	}
+}
+
+static void open_level(struct json *json, const char *key, char opener, char closer)
+{
+	before(json, key);
+	fputc(opener, json->out);
+	json->any[json->depth] = false;
+	json->closer[json->depth++] = closer;
+}
+
+void json_object(struct json *json, const char *key)
+{
+	open_level(json, key, '{', '}');
+}
+
+void json_array(struct json *json, const char *key)
+{
+	open_level(json, key, '[', ']');
+}
+
+void json_close(struct json *json)
+{
+	json->depth--;
+	if (json->any[json->depth])
+		line(json);
+	fputc(json->closer[json->depth], json->out);
+	if (!json->depth)
+		fputc('\n', json->out);
+}
+
+void json_text(struct json *json, const char *key, const char *value)
+{
+	before(json, key);
+	quoted(json->out, value);
+}
+
+void json_u64(struct json *json, const char *key, uint64_t value)
+{
+	before(json, key);
+	fprintf(json->out, "%" PRIu64, value);
+}
+
+void json_i64(struct json *json, const char *key, int64_t value)
+{
+	before(json, key);
+	fprintf(json->out, "%" PRId64, value);
+}
+
+void json_bool(struct json *json, const char *key, bool value)
+{
+	before(json, key);
+	fputs(value ? "true" : "false", json->out);
+}
+
+void json_null(struct json *json, const char *key)
+{
+	before(json, key);
+	fputs("null", json->out);
+}

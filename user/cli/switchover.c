@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* `sipflip switchover`: asks sipflipd to hand a service over. It refuses when nobody is ready. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "client.h"
+
+#define SWITCHOVER_TIMEOUT_MS 5000
+
+static void ignore(const union client_record *record, void *arg)
+{
+	(void)record;
+	(void)arg;
+}
+
+int cmd_switchover(const struct cli *cli, int argc, char **argv)
+{
+	struct ctl_request request = client_request(CTL_SWITCHOVER, argv[0], argc > 1 ? argv[1] : NULL);
+	struct client_reply reply;
+
+	if (client_ask(cli->run_dir, CLIENT_CONTROL, &request, SWITCHOVER_TIMEOUT_MS, ignore, NULL, &reply)) {
+		fprintf(stderr, "sipflip: %s%s\n", reply.answered ? "not switched over: " : "",
+		        reply.text[0] ? reply.text : strerror(-reply.error));
+		return reply.answered ? CLI_BAD : CLI_CANNOT;
+	}
+	printf("%s\n", reply.text[0] ? reply.text : "handed over");
+	return CLI_OK;
+}
