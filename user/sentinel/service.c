@@ -250,7 +250,6 @@ void service_start(struct sentinel *s, struct service *svc, struct mono now)
 		log_info("service=%s event=adopted epoch=%llu text=\"agent restarted, ownership kept\"",
 		         c->name, (unsigned long long)epoch);
 		announcer_start(&svc->announcer, now);
-		takeover_changed(s, svc, 0, (uint8_t)s->node, epoch, CAUSE_agent_restart, now);
 	} else if (svc->here) {
 		plane_fence(&s->plane, svc->index);
 		s->plane.state[svc->index].forward_to = 0;
