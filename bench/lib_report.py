@@ -115,7 +115,8 @@ def targets(summary):
             continue
         met = value <= limit
         margin = "" if value == limit else f"by {abs(value - limit):.3g} {unit}".rstrip()
-        rows.append((f"{what}, {system}", f"{value:.3g} {unit}".rstrip(), f"<= {limit:g} {unit}".rstrip(), met, margin))
+        rows.append((f"{what}, {system}", f"{value:.3g} {unit}".rstrip(), f"<= {limit:g} {unit}".rstrip(), met,
+                     margin))
     for what, case, system, factor in FACTORS:
         for theirs in ("keepalived-fastest", "keepalived-p100"):
             mine = summary.get((case, system), {}).get("median")
@@ -167,12 +168,13 @@ def plot(records, cases, systems, caption):
             body.append(f'<text x="{LEFT - 14}" y="{middle + 4}" text-anchor="end">{system}</text>')
             for record in records:
                 if (record["case"], record["system"]) == (case, system) and not record.get("failed"):
-                    body.append(f'<circle cx="{x_of(record["silence_ms"]):.1f}" cy="{middle}" r="3.2" fill="{colour}" '
-                                'fill-opacity="0.45"/>')
+                    body.append(f'<circle cx="{x_of(record["silence_ms"]):.1f}" cy="{middle}" r="3.2" '
+                                f'fill="{colour}" fill-opacity="0.45"/>')
             at = x_of(figures["median"])
             body.append(f'<line x1="{at:.1f}" y1="{y + 2}" x2="{at:.1f}" y2="{y + LANE - 2}" stroke="{colour}" '
                         'stroke-width="3"/>')
-            body.append(f'<text x="{WIDTH - RIGHT + 10}" y="{middle + 4}" fill="{colour}">{ms(figures["median"])} ms</text>')
+            body.append(f'<text x="{WIDTH - RIGHT + 10}" y="{middle + 4}" fill="{colour}">'
+                        f'{ms(figures["median"])} ms</text>')
             y += LANE
         blocks.append((top, y))
         y += 12
@@ -187,10 +189,11 @@ def plot(records, cases, systems, caption):
         tick *= 10
     rules = [f'<line x1="16" y1="{bottom + 5}" x2="{WIDTH - 16}" y2="{bottom + 5}" stroke="#eeeeee"/>'
              for _, bottom in blocks[:-1]]
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-            'font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12">\n'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+            f'viewBox="0 0 {WIDTH} {height}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12">\n'
             f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n'
-            '<text x="16" y="26" font-size="16" font-weight="bold">Longest silence at the client around a switch</text>\n'
+            '<text x="16" y="26" font-size="16" font-weight="bold">'
+            'Longest silence at the client around a switch</text>\n'
             f'<text x="16" y="46" fill="#555555">{escape(caption)}</text>\n'
             f'<text x="{WIDTH - RIGHT + 10}" y="46" fill="#555555">median</text>\n'
             + "\n".join(axis + rules + body) + "\n</svg>\n")

@@ -160,7 +160,8 @@ class Keepalived(System):
 
     def config(self, node):
         other = self.other(node)
-        fill = {"script": self.file(node, "check"), "told": self.file(node, "told"), "pref": self.file(node, "pref")}
+        fill = {"script": self.file(node, "check"), "told": self.file(node, "told"),
+                "pref": self.file(node, "pref")}
         return KEEPALIVED.format(node=node, globals=self.globals, priority=self.priority, advert=self.advert,
                                  own=self.lab.addresses[node], peer=self.lab.addresses[other], vip=self.lab.vip,
                                  checks=self.checks.format(**fill), instance=self.instance)
