@@ -160,21 +160,27 @@ stop_program() { # DIR    of start_phone or start_b2bua
 }
 
 # What a phone's wire carries, for the figures and the proof afterwards:
-# DIR/NAME.rtp (log of tests/tools/rtpmeter), DIR/NAME.meter (its figures at
-# the end) and DIR/NAME.pcap (SIP).
+# DIR/NAME.pcap (SIP), DIR/NAME.rtp (log of tests/tools/rtpmeter) and
+# DIR/NAME.meter (its figures at the end). stop_meter ends both.
+start_sip_capture() { # NS NAME DIR
+	nsenter --net="/run/netns/$1" tcpdump -Z root -q -U --immediate-mode --time-stamp-precision=nano -i eth0 \
+		-w "$3/$2.pcap" 'udp and (port 5060 or port 5070)' 2>"$3/$2.tcpdump" &
+	echo $! >"$3/$2.tcpdump.pid"
+	disown $!
+	wait_for 5 test -s "$3/$2.pcap" && return 0
+	echo "capture in $1 did not start:" >&2
+	cat "$3/$2.tcpdump" >&2
+	return 1
+}
+
 start_meter() { # NS NAME ADDR TONES DIR
-	local ns=$1 name=$2 addr=$3 tones=$4 dir=$5
-	nsenter --net="/run/netns/$ns" "$BUILD/tools/rtpmeter" -i eth0 -a "$addr" -f "$tones" -o "$dir/$name.rtp" \
-		>"$dir/$name.meter" 2>&1 &
-	echo $! >"$dir/$name.meter.pid"
+	nsenter --net="/run/netns/$1" "$BUILD/tools/rtpmeter" -i eth0 -a "$3" -f "$4" -o "$5/$2.rtp" \
+		>"$5/$2.meter" 2>&1 &
+	echo $! >"$5/$2.meter.pid"
 	disown $!
-	nsenter --net="/run/netns/$ns" tcpdump -Z root -q -U --immediate-mode --time-stamp-precision=nano -i eth0 \
-		-w "$dir/$name.pcap" 'udp and (port 5060 or port 5070)' 2>"$dir/$name.tcpdump" &
-	echo $! >"$dir/$name.tcpdump.pid"
-	disown $!
-	wait_for 5 test -s "$dir/$name.rtp" && wait_for 5 test -s "$dir/$name.pcap" && return 0
-	echo "capture in $ns did not start:" >&2
-	cat "$dir/$name.meter" "$dir/$name.tcpdump" >&2
+	wait_for 5 test -s "$5/$2.rtp" && start_sip_capture "$1" "$2" "$5" && return 0
+	echo "meter in $1 did not start:" >&2
+	cat "$5/$2.meter" >&2
 	return 1
 }
 
@@ -191,4 +197,11 @@ stop_meter() { # NAME DIR
 # True when the last 100 ms that a meter saw arrive at its phone were HZ.
 phone_hears() { # NAME HZ DIR
 	[ "$(tac "$3/$1.rtp" | awk '$1 == "t" && $4 == "R" { print $5; exit }')" = "$2" ]
+}
+
+# True when a meter saw its phone hear HZ without a break for WINDOWS * 100 ms until now, all after SINCE (ns).
+phone_heard_since() { # NAME HZ DIR SINCE WINDOWS
+	awk -v hz="$2" -v since="$4" -v want="$5" '
+		$1 == "t" && $4 == "R" && $2 + 0 > since + 0 { run = $5 == hz ? run + 1 : 0 }
+		END { exit !(run >= want) }' "$3/$1.rtp"
 }

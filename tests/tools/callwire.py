@@ -76,7 +76,8 @@ def hearing(phone, far, kill, end):
     straight = [p for p in far.sent if p.dst in own_ports and p.at < end - PTIME_NS]
     inside = [p for p in phone.heard if kill - AROUND_NS <= p.at <= window_end]
     unique = len({(p.ssrc, p.seq) for p in inside})
-    expected = round((inside[-1].at - inside[0].at) / PTIME_NS) + 1 if inside else 0
+    last = inside[-1].at if second else window_end
+    expected = round((last - inside[0].at) / PTIME_NS) + 1 if inside else 0
     return {
         'gap_start_ns': first.at, 'gap_end_ns': back, 'came_back': second is not None,
         'gap_ms': (back - first.at) / MS,
@@ -217,18 +218,35 @@ def client_silence(path, kill):
     return max(across) / MS, max(before, default=0) / MS, report
 
 
+_OLD_OWNERS = ('last_ok', 'detected', 'fenced', 'resigned')  # steps that the old owner knows best
+
+
 def takeover(paths, kill):
-    """The takeover that followed the kill, the nodes' records merged; None if no node recorded one."""
-    merged = {}
-    for path in paths:
+    """The takeover that followed the kill, both nodes' records merged, or None: nobody became owner.
+
+    paths: {node name: file with `sipflip takeovers --json`}. The steps are `step_ns`; a step
+    that both nodes recorded is taken from the one that made it.
+    """
+    merged, steps = {}, {}
+    for node, path in paths.items():
         try:
             with open(path) as f:
-                records = json.load(f)
-        except (OSError, ValueError):
+                records = json.load(f)['takeovers']
+        except (OSError, ValueError, KeyError):
             continue
-        if isinstance(records, dict):
-            records = records.get('takeovers', [])
         for record in records:
-            if record.get('flipped_ns', 0) >= kill or record.get('resigned_ns', 0) >= kill:
-                merged.update({k: v for k, v in record.items() if v not in (0, '', None)})
-    return merged if merged.get('flipped_ns', 0) >= kill else None
+            zero = record['zero_boottime_ns']
+            if zero < kill:
+                continue
+            if node == record['to'] or not merged:
+                merged = {k: v for k, v in record.items() if k != 'timeline_ns'}
+            for step, offset in record['timeline_ns'].items():
+                if offset is None:
+                    continue
+                own = node == (record['from'] if step in _OLD_OWNERS else record['to'])
+                if own or step not in steps:
+                    steps[step] = zero + offset
+    if 'flipped' not in steps:
+        return None
+    merged.update({step + '_ns': at for step, at in steps.items()})
+    return merged
