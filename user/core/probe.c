@@ -72,6 +72,8 @@ static void compute_limit(struct probe *p)
 			p->max_us = p->slot[i].max_us;
 	if (p->p99_us > p->max_us)
 		p->p99_us = p->max_us;
+	if (p->p50_us > p->p99_us)
+		p->p50_us = p->p99_us;
 	if (n < PROBE_MIN_ANSWERS) {
 		p->limit_ns = p->conf.ceiling_ns;
 		return;
@@ -107,14 +109,26 @@ static void rotate(struct probe *p, struct mono now)
 		p->slot_end = mono_add(now, PROBE_SLOT_NS);
 }
 
-static void record(struct probe *p, int64_t sent, int64_t latency_ns)
+/*
+ * What was judged a hang is no latency: when it ends, everything that waited is
+ * answered at once. But answers that come as they were asked for, only later than
+ * the limit, say that the limit was too low, and must raise it.
+ */
+static bool is_of_hang(const struct probe *p, int64_t sent, int64_t t)
 {
-	/* What was judged a hang is no latency; but answers somewhat over the limit
-	 * say that the limit was too low, and must raise it.
-	 */
-	bool of_hang = p->verdict == HEALTH_HUNG || sent < p->recovered;
+	if (p->verdict != HEALTH_HUNG && sent >= p->recovered)
+		return false;
+	return t - sent > 4 * p->limit_ns || 2 * (t - p->last_answer) < sent - p->last_answered_sent;
+}
 
-	if (of_hang && latency_ns > 4 * p->limit_ns)
+static void record(struct probe *p, int64_t sent, int64_t t)
+{
+	int64_t latency_ns = t - sent;
+	bool of_hang = is_of_hang(p, sent, t);
+
+	p->last_answer = t;
+	p->last_answered_sent = sent;
+	if (of_hang)
 		return;
 	if (latency_ns < 0)
 		latency_ns = 0;
@@ -256,13 +270,11 @@ static void drop_oldest(struct probe *p, int n)
 	memmove(p->out, p->out + n, p->n_out * sizeof(p->out[0]));
 }
 
-uint64_t probe_sent(struct probe *p, uint64_t seq, struct mono now)
+void probe_sent(struct probe *p, uint64_t seq, struct mono now)
 {
 	int64_t t = awake(p, now);
-	uint64_t forgotten = 0;
 
 	if (p->n_out == PROBE_OUTSTANDING) {
-		forgotten = p->out[0].seq;
 		p->forgotten++;
 		drop_oldest(p, 1);
 	}
@@ -272,7 +284,6 @@ uint64_t probe_sent(struct probe *p, uint64_t seq, struct mono now)
 	p->probes++;
 	if (!p->waiting_since)
 		p->waiting_since = t;
-	return forgotten;
 }
 
 static void alive(struct probe *p, int64_t t)
@@ -313,7 +324,7 @@ void probe_answered(struct probe *p, uint64_t seq, struct mono now)
 		int64_t sent = p->out[i].sent;
 		int lost = 0;
 
-		record(p, sent, t - sent);
+		record(p, sent, t);
 		p->n_out--;
 		memmove(p->out + i, p->out + i + 1, (p->n_out - i) * sizeof(p->out[0]));
 		/* Answers come about in order: what is overdue by a limit is lost. */

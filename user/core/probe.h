@@ -60,6 +60,8 @@ struct probe {
 	int64_t life;
 	int64_t suspect; /* over the limit at that tick; the next one confirms. 0 = not */
 	int64_t recovered;
+	int64_t last_answer;
+	int64_t last_answered_sent;
 	int64_t refused;
 	int run;             /* answers in a row while not OK */
 	bool established;    /* was OK once */
@@ -96,8 +98,8 @@ struct probe_turn probe_tick(struct probe *probe, struct mono now);
 /* Asks for an OPTIONS at the next tick: the kernel saw something happen to the server. */
 void probe_hurry(struct probe *probe, struct mono now);
 
-/* `seq` rises from call to call. Returns the seq of an OPTIONS forgotten to make room, 0 = none. */
-uint64_t probe_sent(struct probe *probe, uint64_t seq, struct mono now);
+/* One OPTIONS went out; `seq` rises from call to call. */
+void probe_sent(struct probe *probe, uint64_t seq, struct mono now);
 
 /* Any final response to OPTIONS `seq`: a 404 comes from a living server too. */
 void probe_answered(struct probe *probe, uint64_t seq, struct mono now);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * sipflip-calls: everything of sipflip that touches SIP. Started by sipflipd with
+ * the descriptors of include/sipflip/keeper.h, becomes an unprivileged user before
+ * it reads a byte from the network, and runs one sofia-sip loop until sipflipd
+ * closes the link. Its death costs no call and no ownership: sipflipd starts it
+ * again and the peer's replica tells it what it knew.
+ *
+ *   capture ──▶ service ─▶ track ─▶ dialog table ─▶ replica ─▶ peer
+ *   prober  ──▶   │  ▲                    ▲
+ *                 ▼  │ role               └── rescue, control
+ *               link ◀▶ sipflipd
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sofia-sip/su_log.h>
+
+#include "capture.h"
+#include "control.h"
+#include "link.h"
+#include "log.h"
+#include "loop.h"
+#include "privileges.h"
+#include "replica.h"
+#include "service.h"
+
+#define TICK_NS (100 * NS_PER_MS)
+
+extern su_log_t nta_log[], tport_log[];
+
+struct keeper {
+	su_root_t *root;
+	struct link *link;
+	struct replica *replica;
+	struct capture *capture; /* NULL = no data plane on this node */
+	struct control *control;
+	struct service *services[MAX_SERVICES]; /* by number; NULL = not here */
+	struct loop_alarm tick;
+	uint64_t stray; /* records and messages for a service that is not here */
+};
+
+static struct service *service_of(struct keeper *keeper, unsigned number)
+{
+	struct service *svc = number < MAX_SERVICES ? keeper->services[number] : NULL;
+
+	if (!svc)
+		keeper->stray++;
+	return svc;
+}
+
+static void on_role(void *context, const struct keeper_role *role)
+{
+	struct service *svc = service_of(context, role->head.service);
+
+	if (svc)
+		service_role(svc, role);
+}
+
+static void on_server(void *context, const struct keeper_server *server)
+{
+	struct service *svc = service_of(context, server->head.service);
+
+	if (svc)
+		service_server(svc, server);
+}
+
+static void on_closed(void *context)
+{
+	struct keeper *keeper = context;
+
+	su_root_break(keeper->root);
+}
+
+static void on_captured(void *context, const struct capture_record *record)
+{
+	struct service *svc = service_of(context, record->service);
+
+	if (svc)
+		service_captured(svc, record);
+}
+
+static void on_tick(void *context)
+{
+	struct keeper *keeper = context;
+	struct mono now = loop_now();
+	uint64_t lost = keeper->stray;
+
+	if (keeper->capture)
+		lost += capture_counters(keeper->capture)->captured_malformed;
+	for (int i = 0; i < MAX_SERVICES; i++)
+		if (keeper->services[i])
+			service_tick(keeper->services[i], now, lost);
+	loop_alarm_at(&keeper->tick, mono_add(now, TICK_NS));
+}
+
+static int start_services(struct keeper *keeper, const struct keeper_conf *conf, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct service *svc = calloc(1, sizeof(*svc));
+		int rc = -ENOMEM;
+
+		if (svc) {
+			keeper->services[conf[i].head.service] = svc;
+			rc = service_init(svc, keeper->root, &conf[i], keeper->link, keeper->replica);
+		}
+		if (rc < 0) {
+			calls_log("service=%s error=\"cannot start: %s\"", conf[i].name, strerror(-rc));
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, bool capture, bool control)
+{
+	static const struct link_handlers handlers = {on_role, on_server, on_closed};
+	struct keeper_head hello;
+	int rc = link_new(keeper->root, KEEPER_FD_LINK, &handlers, keeper, &keeper->link);
+
+	if (rc < 0)
+		return rc;
+	link_send(keeper->link, KEEPER_HELLO, 0, &hello, sizeof(hello));
+	rc = replica_new(keeper->root, &conf[0], &keeper->replica);
+	if (rc < 0)
+		return rc;
+	rc = start_services(keeper, conf, n);
+	if (rc < 0)
+		return rc;
+	if (capture) {
+		rc = capture_open(keeper->root, KEEPER_FD_CAPTURE, on_captured, keeper, &keeper->capture);
+		if (rc < 0)
+			calls_log("capture=off error=\"%s\"", strerror(-rc));
+	}
+	if (control) {
+		rc = control_new(keeper->root, KEEPER_FD_CONTROL, keeper->services, &keeper->control);
+		if (rc < 0)
+			calls_log("control=off error=\"%s\"", strerror(-rc));
+	}
+	rc = loop_alarm_init(&keeper->tick, keeper->root, on_tick, keeper);
+	if (rc == 0)
+		on_tick(keeper);
+	return rc;
+}
+
+static void stop(struct keeper *keeper)
+{
+	control_free(keeper->control);
+	if (keeper->capture)
+		capture_close(keeper->capture);
+	loop_alarm_done(&keeper->tick);
+	for (int i = 0; i < MAX_SERVICES; i++) {
+		if (keeper->services[i])
+			service_done(keeper->services[i]);
+	}
+	replica_free(keeper->replica);
+	link_free(keeper->link);
+	su_root_destroy(keeper->root);
+	for (int i = 0; i < MAX_SERVICES; i++)
+		free(keeper->services[i]);
+}
+
+static int run(const struct keeper_conf *conf, int n, bool capture, bool control)
+{
+	struct keeper keeper = {.tick = {.fd = -1}};
+	int rc;
+
+	su_init();
+	su_log_set_level(su_log_default, 0);
+	su_log_set_level(nta_log, 0);
+	su_log_set_level(tport_log, 0);
+	keeper.root = su_root_create(&keeper);
+	if (!keeper.root)
+		return -ENOMEM;
+	rc = start(&keeper, conf, n, capture, control);
+	if (rc == 0) {
+		calls_log("up=1 pid=%d services=%d uid=%u", getpid(), n, getuid());
+		su_root_run(keeper.root);
+	} else {
+		calls_log("error=\"cannot start: %s\"", strerror(-rc));
+	}
+	stop(&keeper);
+	su_deinit();
+	return rc;
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+int main(void)
+{
+	static struct keeper_conf conf[MAX_SERVICES];
+	bool capture = is_open(KEEPER_FD_CAPTURE), control = is_open(KEEPER_FD_CONTROL);
+	char err[256];
+	int n, rc;
+
+	if (!is_open(KEEPER_FD_LINK)) {
+		calls_log("error=\"descriptor 3 is not open: sipflip-calls is started by sipflipd\"");
+		return 2;
+	}
+	close_range(KEEPER_FD_CONTROL + 1, ~0U, 0);
+	signal(SIGPIPE, SIG_IGN);
+	rc = link_read_conf(KEEPER_FD_LINK, conf, &n);
+	if (rc < 0) {
+		calls_log("error=\"no configuration from sipflipd: %s\"", strerror(-rc));
+		return rc == -EPIPE ? 0 : 2;
+	}
+	rc = privileges_drop(conf[0].user, err, sizeof(err));
+	if (rc < 0) {
+		calls_log("error=\"%s\"", err);
+		return 2;
+	}
+	return run(conf, n, capture, control) < 0;
+}

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A ZeroMQ socket's descriptor is edge-triggered: it says that something happened,
+ * once. So whatever wakes us, and after every send, all sockets are asked for
+ * their events until none has any (pump), within a bound a turn.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <zmq.h>
+
+#include "addr.h"
+#include "log.h"
+#include "loop.h"
+#include "replica.h"
+
+#define TURN_MESSAGES 128
+#define TURN_NS       (2 * NS_PER_MS)
+#define TICK_NS       (100 * NS_PER_MS)
+#define MORE_NS       NS_PER_MS
+#define REBIND_NS     NS_PER_S
+#define QUEUE_MSGS    64 /* each way, each socket */
+#define NAME_LEN      8  /* "n15" */
+
+struct remote {
+	struct replica *replica;
+	uint8_t node; /* 0 = free */
+	char name[NAME_LEN];
+	uint8_t public_key[32];
+	void *dealer;
+	struct loop_fd watch;
+};
+
+struct exchange {
+	struct replica_session session;
+	struct remote *peer; /* NULL = service without replica */
+};
+
+struct replica {
+	su_root_t *root;
+	struct keeper_conf conf;
+	char name[NAME_LEN]; /* own, as ROUTERs know us */
+	uint64_t instance;
+	void *context;
+	void *zap;
+	void *router;
+	struct loop_fd zap_watch;
+	struct loop_fd router_watch;
+	bool bound;
+	int bind_error;
+	struct mono bind_again;
+	struct loop_alarm alarm;
+	struct mono ticked;
+	bool pumping;
+	struct remote remotes[MAX_NODES];
+	struct exchange *exchanges[MAX_SERVICES];
+	struct replica_counters counters;
+};
+
+static void pump(void *arg);
+
+static bool readable(void *socket)
+{
+	int events = 0;
+	size_t len = sizeof(events);
+
+	return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN);
+}
+
+/* --- whom to let in --------------------------------------------------------- */
+
+#define ZAP_FRAMES 7 /* version, request id, domain, address, identity, mechanism, credentials */
+
+static const struct remote *peer_by_key(const struct replica *r, const void *key, size_t len)
+{
+	for (int i = 0; i < MAX_NODES; i++)
+		if (r->remotes[i].node && len == sizeof(r->remotes[i].public_key) &&
+		    !memcmp(r->remotes[i].public_key, key, len))
+			return &r->remotes[i];
+	return NULL;
+}
+
+static void answer_zap(struct replica *r, zmq_msg_t frames[ZAP_FRAMES], int n)
+{
+	const struct remote *peer = NULL;
+	const char *user;
+
+	if (n < 2)
+		return;
+	if (n == ZAP_FRAMES && zmq_msg_size(&frames[5]) == 5 && !memcmp(zmq_msg_data(&frames[5]), "CURVE", 5))
+		peer = peer_by_key(r, zmq_msg_data(&frames[6]), zmq_msg_size(&frames[6]));
+	if (!peer)
+		r->counters.replica_key_refused++;
+	user = peer ? peer->name : "";
+	zmq_send(r->zap, "1.0", 3, ZMQ_SNDMORE);
+	zmq_send(r->zap, zmq_msg_data(&frames[1]), zmq_msg_size(&frames[1]), ZMQ_SNDMORE);
+	zmq_send(r->zap, peer ? "200" : "400", 3, ZMQ_SNDMORE);
+	zmq_send(r->zap, "", 0, ZMQ_SNDMORE);
+	zmq_send(r->zap, user, strlen(user), ZMQ_SNDMORE);
+	zmq_send(r->zap, "", 0, 0);
+}
+
+/* Reads one message of up to `max` frames; surplus frames are read and dropped. Returns their number, 0 =
+ * none. */
+static int receive(void *socket, zmq_msg_t *frames, int max)
+{
+	int n = 0;
+	bool more = true;
+
+	while (more) {
+		zmq_msg_t frame;
+
+		zmq_msg_init(&frame);
+		if (zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) < 0) {
+			zmq_msg_close(&frame);
+			break;
+		}
+		more = zmq_msg_more(&frame);
+		if (n < max) {
+			zmq_msg_init(&frames[n]);
+			zmq_msg_move(&frames[n], &frame);
+		}
+		n++;
+		zmq_msg_close(&frame);
+	}
+	return n;
+}
+
+static void close_frames(zmq_msg_t *frames, int n)
+{
+	for (int i = 0; i < n; i++)
+		zmq_msg_close(&frames[i]);
+}
+
+static bool serve_zap(struct replica *r)
+{
+	zmq_msg_t frames[ZAP_FRAMES];
+	int n = receive(r->zap, frames, ZAP_FRAMES);
+
+	if (n == 0)
+		return false;
+	answer_zap(r, frames, n);
+	close_frames(frames, n < ZAP_FRAMES ? n : ZAP_FRAMES);
+	return true;
+}
+
+/* --- messages --------------------------------------------------------------- */
+
+static struct exchange *exchange_of(struct replica *r, const struct remote *peer, const Replica__Envelope *e)
+{
+	for (int i = 0; i < MAX_SERVICES; i++) {
+		struct exchange *exchange = r->exchanges[i];
+
+		if (exchange && exchange->peer == peer && strlen(exchange->session.name) == e->service.len &&
+		    !memcmp(exchange->session.name, e->service.data, e->service.len))
+			return exchange;
+	}
+	return NULL;
+}
+
+static void message_came(struct replica *r, const struct remote *peer, enum replica_channel channel,
+                         zmq_msg_t *frame)
+{
+	const Replica__Envelope *e = replica_unpack(zmq_msg_data(frame), zmq_msg_size(frame));
+	struct exchange *exchange;
+
+	if (!e || e->version != REPLICA_VERSION || !e->instance) {
+		r->counters.replica_malformed++;
+		return;
+	}
+	exchange = exchange_of(r, peer, e);
+	if (!exchange) {
+		r->counters.replica_unknown_peer++;
+		return;
+	}
+	replica_session_handle(&exchange->session, channel, e, loop_now());
+}
+
+/* The key says who it is, and the routing id must say the same: answers go there. */
+static const struct remote *peer_of_frames(struct replica *r, zmq_msg_t frames[2])
+{
+	const char *user = zmq_msg_gets(&frames[1], "User-Id");
+	size_t len = user ? strlen(user) : 0;
+
+	if (!len || zmq_msg_size(&frames[0]) != len || memcmp(zmq_msg_data(&frames[0]), user, len) != 0)
+		return NULL;
+	for (int i = 0; i < MAX_NODES; i++)
+		if (r->remotes[i].node && !strcmp(r->remotes[i].name, user))
+			return &r->remotes[i];
+	return NULL;
+}
+
+static bool serve_router(struct replica *r)
+{
+	zmq_msg_t frames[2];
+	int n = receive(r->router, frames, 2);
+	const struct remote *peer;
+
+	if (n == 0)
+		return false;
+	peer = n == 2 ? peer_of_frames(r, frames) : NULL;
+	if (peer)
+		message_came(r, peer, REPLICA_TO_CLIENT, &frames[1]);
+	else
+		r->counters.replica_unknown_peer++;
+	close_frames(frames, n < 2 ? n : 2);
+	return true;
+}
+
+static bool serve_dealer(struct replica *r, struct remote *peer)
+{
+	zmq_msg_t frame;
+	int n = receive(peer->dealer, &frame, 1);
+
+	if (n == 0)
+		return false;
+	if (n == 1)
+		message_came(r, peer, REPLICA_TO_SERVER, &frame);
+	else
+		r->counters.replica_malformed++;
+	zmq_msg_close(&frame);
+	return true;
+}
+
+static int send_message(void *context, enum replica_channel channel, const void *buf, size_t len)
+{
+	struct exchange *exchange = context;
+	struct remote *peer = exchange->peer;
+	struct replica *r = peer->replica;
+	int rc;
+
+	if (channel == REPLICA_TO_SERVER) {
+		rc = zmq_send(peer->dealer, buf, len, ZMQ_DONTWAIT);
+	} else {
+		rc = zmq_send(r->router, peer->name, strlen(peer->name), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+		if (rc >= 0)
+			rc = zmq_send(r->router, buf, len, ZMQ_DONTWAIT);
+	}
+	if (rc >= 0)
+		return 0;
+	return errno == EAGAIN ? -EAGAIN : -EHOSTUNREACH;
+}
+
+/* --- the loop --------------------------------------------------------------- */
+
+/* False when the bound of a turn was reached with something left. */
+static bool drain(struct replica *r)
+{
+	struct mono end = mono_add(loop_now(), TURN_NS);
+
+	for (int i = 0; i < TURN_MESSAGES; i++) {
+		bool any = readable(r->zap) && serve_zap(r);
+
+		any = (readable(r->router) && serve_router(r)) || any;
+		for (int p = 0; p < MAX_NODES; p++)
+			if (r->remotes[p].node)
+				any = (readable(r->remotes[p].dealer) && serve_dealer(r, &r->remotes[p])) ||
+				      any;
+		if (!any)
+			return true;
+		if (!mono_before(loop_now(), end))
+			return false;
+	}
+	return false;
+}
+
+static bool flush_all(struct replica *r)
+{
+	bool more = false;
+
+	for (int i = 0; i < MAX_SERVICES; i++)
+		if (r->exchanges[i] && r->exchanges[i]->peer)
+			more = replica_session_flush(&r->exchanges[i]->session, loop_now()) || more;
+	return more;
+}
+
+static void bind_router(struct replica *r, struct mono now)
+{
+	char url[80], addr[ADDR_TEXT_LEN];
+	bool v4 = addr_is_v4(&r->conf.node_addr);
+	int error = 0;
+
+	if (r->bound || mono_before(now, r->bind_again))
+		return;
+	snprintf(url, sizeof(url), v4 ? "tcp://%s:%u" : "tcp://[%s]:%u",
+	         addr_format(&r->conf.node_addr, addr), r->conf.replica_port);
+	if (zmq_bind(r->router, url) == 0)
+		r->bound = true;
+	else
+		error = errno;
+	if (error != r->bind_error)
+		calls_log("replica_address=%s %s%s", url, error ? "error=" : "bound=1",
+		          error ? zmq_strerror(error) : "");
+	r->bind_error = error;
+	r->bind_again = mono_add(now, REBIND_NS);
+}
+
+static void tick(struct replica *r, struct mono now)
+{
+	if (mono_is_set(r->ticked) && mono_diff(now, r->ticked) < TICK_NS)
+		return;
+	r->ticked = now;
+	bind_router(r, now);
+	for (int i = 0; i < MAX_SERVICES; i++)
+		if (r->exchanges[i] && r->exchanges[i]->peer)
+			replica_session_tick(&r->exchanges[i]->session, now);
+}
+
+static void pump(void *arg)
+{
+	struct replica *r = arg;
+	struct mono now = loop_now();
+	bool all, more;
+
+	r->pumping = true;
+	tick(r, now);
+	more = flush_all(r);
+	all = drain(r);
+	r->pumping = false;
+	loop_alarm_at(&r->alarm, mono_add(loop_now(), !all ? 0 : more ? MORE_NS : TICK_NS));
+}
+
+/* --- making it -------------------------------------------------------------- */
+
+static int set_int(void *socket, int option, int value)
+{
+	return zmq_setsockopt(socket, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static void *new_socket(struct replica *r, int type, const struct keeper_conf *conf)
+{
+	void *socket = zmq_socket(r->context, type);
+
+	if (!socket)
+		return NULL;
+	set_int(socket, ZMQ_LINGER, 0);
+	set_int(socket, ZMQ_SNDHWM, QUEUE_MSGS);
+	set_int(socket, ZMQ_RCVHWM, QUEUE_MSGS);
+	if (type == ZMQ_REP)
+		return socket;
+	int64_t max = REPLICA_MESSAGE_MAX;
+
+	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
+	set_int(socket, ZMQ_HEARTBEAT_IVL, 500);
+	set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, 2000);
+	set_int(socket, ZMQ_HANDSHAKE_IVL, 2000);
+	set_int(socket, ZMQ_IPV6, !addr_is_v4(&conf->node_addr));
+	zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "sipflip", 7);
+	if (zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, conf->replica_secret, 32) < 0 ||
+	    zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, conf->replica_public, 32) < 0) {
+		zmq_close(socket);
+		return NULL;
+	}
+	return socket;
+}
+
+static int watch(struct replica *r, void *socket, struct loop_fd *loop_fd)
+{
+	int fd;
+	size_t len = sizeof(fd);
+
+	if (zmq_getsockopt(socket, ZMQ_FD, &fd, &len) < 0)
+		return -errno;
+	return loop_fd_add(loop_fd, r->root, fd, pump, r);
+}
+
+static int open_sockets(struct replica *r)
+{
+	int rc;
+
+	r->context = zmq_ctx_new();
+	if (!r->context)
+		return -ENOMEM;
+	r->zap = new_socket(r, ZMQ_REP, &r->conf);
+	r->router = new_socket(r, ZMQ_ROUTER, &r->conf);
+	if (!r->zap || !r->router)
+		return errno == EINVAL ? -ENOTSUP : -ENOMEM;
+	/* Before anybody can connect: without a handler libzmq lets every key in. */
+	if (zmq_bind(r->zap, "inproc://zeromq.zap.01") < 0)
+		return -errno;
+	set_int(r->router, ZMQ_CURVE_SERVER, 1);
+	set_int(r->router, ZMQ_ROUTER_MANDATORY, 1);
+	set_int(r->router, ZMQ_ROUTER_HANDOVER, 1);
+	rc = watch(r, r->zap, &r->zap_watch);
+	return rc < 0 ? rc : watch(r, r->router, &r->router_watch);
+}
+
+int replica_new(su_root_t *root, const struct keeper_conf *conf, struct replica **ret)
+{
+	struct replica *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (!r)
+		return -ENOMEM;
+	r->root = root;
+	r->conf = *conf;
+	r->alarm.fd = -1;
+	snprintf(r->name, sizeof(r->name), "n%u", conf->node);
+	while (!r->instance)
+		if (getrandom(&r->instance, sizeof(r->instance), 0) != sizeof(r->instance))
+			r->instance = 0;
+	*ret = r;
+	if (!conf->replica_port)
+		return 0;
+	if (!zmq_has("curve"))
+		rc = -ENOTSUP;
+	else
+		rc = open_sockets(r);
+	if (rc == 0)
+		rc = loop_alarm_init(&r->alarm, root, pump, r);
+	if (rc == 0) {
+		loop_alarm_at(&r->alarm, loop_now());
+		return 0;
+	}
+	replica_free(r);
+	*ret = NULL;
+	return rc;
+}
+
+void replica_free(struct replica *r)
+{
+	if (!r)
+		return;
+	loop_alarm_done(&r->alarm);
+	for (int i = 0; i < MAX_NODES; i++) {
+		loop_fd_remove(&r->remotes[i].watch);
+		if (r->remotes[i].dealer)
+			zmq_close(r->remotes[i].dealer);
+	}
+	loop_fd_remove(&r->router_watch);
+	loop_fd_remove(&r->zap_watch);
+	if (r->router)
+		zmq_close(r->router);
+	if (r->zap)
+		zmq_close(r->zap);
+	if (r->context)
+		zmq_ctx_term(r->context);
+	for (int i = 0; i < MAX_SERVICES; i++)
+		free(r->exchanges[i]);
+	free(r);
+}
+
+static int connect_peer(struct replica *r, struct remote *peer, const struct keeper_conf *conf)
+{
+	char url[80], addr[ADDR_TEXT_LEN];
+	bool v4 = addr_is_v4(&conf->peer_addr);
+
+	peer->replica = r;
+	snprintf(peer->name, sizeof(peer->name), "n%u", conf->peer);
+	memcpy(peer->public_key, conf->peer_public, sizeof(peer->public_key));
+	peer->dealer = new_socket(r, ZMQ_DEALER, conf);
+	if (!peer->dealer)
+		return -ENOMEM;
+	if (zmq_setsockopt(peer->dealer, ZMQ_CURVE_SERVERKEY, conf->peer_public, 32) < 0 ||
+	    zmq_setsockopt(peer->dealer, ZMQ_ROUTING_ID, r->name, strlen(r->name)) < 0)
+		return -errno;
+	/* Nothing is queued for a peer that is not there: it would be old when it comes. */
+	set_int(peer->dealer, ZMQ_IMMEDIATE, 1);
+	set_int(peer->dealer, ZMQ_RECONNECT_IVL, 100);
+	set_int(peer->dealer, ZMQ_RECONNECT_IVL_MAX, 1000);
+	set_int(peer->dealer, ZMQ_CONNECT_TIMEOUT, 1000);
+	snprintf(url, sizeof(url), v4 ? "tcp://%s:%u" : "tcp://[%s]:%u", addr_format(&conf->peer_addr, addr),
+	         conf->replica_port);
+	if (zmq_connect(peer->dealer, url) < 0)
+		return -errno;
+	peer->node = conf->peer;
+	return watch(r, peer->dealer, &peer->watch);
+}
+
+int replica_add_service(struct replica *r, const struct keeper_conf *conf, struct dialog_table *table)
+{
+	struct exchange *exchange = calloc(1, sizeof(*exchange));
+	int service = conf->head.service;
+
+	if (!exchange)
+		return -ENOMEM;
+	r->exchanges[service] = exchange;
+	replica_session_init(&exchange->session, service, conf->name, table, r->instance, send_message,
+	                     exchange, &r->counters);
+	if (!conf->peer || !r->context)
+		return 0;
+	struct remote *peer = &r->remotes[conf->peer];
+
+	exchange->peer = peer;
+	return peer->node ? 0 : connect_peer(r, peer, conf);
+}
+
+/* --- the services' side ----------------------------------------------------- */
+
+static struct exchange *exchange_at(const struct replica *r, int service)
+{
+	struct exchange *exchange = r->exchanges[service];
+
+	return exchange && exchange->peer ? exchange : NULL;
+}
+
+void replica_role(struct replica *r, int service, bool owner, uint64_t epoch)
+{
+	struct exchange *exchange = exchange_at(r, service);
+
+	if (exchange)
+		replica_session_role(&exchange->session, owner, epoch);
+}
+
+void replica_flush(struct replica *r, int service)
+{
+	struct exchange *exchange = exchange_at(r, service);
+
+	if (!exchange || r->pumping)
+		return;
+	/* A send may swallow the edge of something that came: look, but later. */
+	if (replica_session_flush(&exchange->session, loop_now()) || readable(r->router) ||
+	    readable(exchange->peer->dealer))
+		loop_alarm_at(&r->alarm, loop_now());
+}
+
+void replica_holds(struct replica *r, int service, uint32_t dialogs)
+{
+	if (r->exchanges[service])
+		r->exchanges[service]->session.dialogs = dialogs;
+}
+
+void replica_status(const struct replica *r, int service, struct replica_status *ret)
+{
+	struct exchange *exchange = exchange_at(r, service);
+
+	memset(ret, 0, sizeof(*ret));
+	if (exchange)
+		replica_session_status(&exchange->session, loop_now(), ret);
+}
+
+const struct replica_counters *replica_counters(const struct replica *r)
+{
+	return &r->counters;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "replica_codec.h"
+
+#define ARENA_BYTES (1 << 20)
+
+/* The fields that are the same on both sides, by kind. */
+#define NUMBERS(X)                                                                                           \
+	X(call)                                                                                              \
+	X(state)                                                                                             \
+	X(role)                                                                                              \
+	X(paired)                                                                                            \
+	X(refresher)                                                                                         \
+	X(acked)                                                                                             \
+	X(flow_port)                                                                                         \
+	X(local_cseq)                                                                                        \
+	X(remote_cseq)                                                                                       \
+	X(invite_cseq)                                                                                       \
+	X(session_expires_s)                                                                                 \
+	X(flags)
+#define TIMES(X)                                                                                             \
+	X(at_invite)                                                                                         \
+	X(at_answer)                                                                                         \
+	X(at_changed)                                                                                        \
+	X(at_refresh)                                                                                        \
+	X(at_ended)
+#define TEXTS(X)                                                                                             \
+	X(call_id)                                                                                           \
+	X(local_tag)                                                                                         \
+	X(remote_tag)                                                                                        \
+	X(local)                                                                                             \
+	X(remote)                                                                                            \
+	X(remote_target)                                                                                     \
+	X(local_contact)                                                                                     \
+	X(route)                                                                                             \
+	X(caller)                                                                                            \
+	X(callee)                                                                                            \
+	X(link)                                                                                              \
+	X(session_id_in)                                                                                     \
+	X(session_id_out)
+
+static ProtobufCBinaryData bytes_of(const void *data, size_t len)
+{
+	/* protobuf-c has no const; it only reads what it packs. */
+	return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
+}
+
+static ProtobufCBinaryData text_of(const char *text)
+{
+	return bytes_of(text, strlen(text));
+}
+
+static void encode_dialog(const struct dialog *from, Replica__Dialog *to)
+{
+	replica__dialog__init(to);
+#define X(field) to->field = from->field;
+	NUMBERS(X)
+#undef X
+#define X(field) to->field = from->field.ns;
+	TIMES(X)
+#undef X
+#define X(field) to->field = text_of(from->field);
+	TEXTS(X)
+#undef X
+	to->flow_addr = bytes_of(from->flow_addr.b, sizeof(from->flow_addr.b));
+	to->sdp_in = bytes_of(from->sdp_in, from->sdp_in_len);
+	to->sdp_out = bytes_of(from->sdp_out, from->sdp_out_len);
+}
+
+void replica_batch_init(struct replica_batch *batch)
+{
+	replica__records__init(&batch->records);
+	batch->records.dialogs = batch->dialogs;
+	batch->records.removed = batch->keys;
+	batch->bytes = 0;
+}
+
+bool replica_batch_dialog(struct replica_batch *batch, const struct dialog *dialog)
+{
+	size_t n = batch->records.n_dialogs;
+
+	if (n == REPLICA_BATCH || batch->bytes > REPLICA_BATCH_BYTES)
+		return false;
+	encode_dialog(dialog, &batch->dialog[n]);
+	batch->dialogs[n] = &batch->dialog[n];
+	batch->records.n_dialogs++;
+	batch->bytes += replica__dialog__get_packed_size(&batch->dialog[n]) + 8;
+	return true;
+}
+
+bool replica_batch_key(struct replica_batch *batch, const struct dialog_key *key)
+{
+	size_t n = batch->records.n_removed;
+
+	if (n == REPLICA_BATCH || batch->bytes > REPLICA_BATCH_BYTES)
+		return false;
+	replica__key__init(&batch->key[n]);
+	batch->key[n].call_id = text_of(key->call_id);
+	batch->key[n].local_tag = text_of(key->local_tag);
+	batch->key[n].remote_tag = text_of(key->remote_tag);
+	batch->keys[n] = &batch->key[n];
+	batch->records.n_removed++;
+	batch->bytes += replica__key__get_packed_size(&batch->key[n]) + 8;
+	return true;
+}
+
+int replica_pack(const Replica__Envelope *envelope, void *buf, size_t size, size_t *ret_len)
+{
+	size_t len = replica__envelope__get_packed_size(envelope);
+
+	if (len > size)
+		return -EMSGSIZE;
+	*ret_len = replica__envelope__pack(envelope, buf);
+	return 0;
+}
+
+/* --- decoding --------------------------------------------------------------- */
+
+struct arena {
+	size_t used;
+	_Alignas(16) uint8_t b[ARENA_BYTES];
+};
+
+static void *arena_alloc(void *data, size_t size)
+{
+	struct arena *arena = data;
+	size_t rounded = (size + 15) & ~(size_t)15;
+	void *p = arena->b + arena->used;
+
+	if (rounded < size || rounded > sizeof(arena->b) - arena->used)
+		return NULL;
+	arena->used += rounded;
+	return p;
+}
+
+static void arena_free(void *data, void *p)
+{
+	/* all at once, by the next message */
+}
+
+const Replica__Envelope *replica_unpack(const void *buf, size_t len)
+{
+	static struct arena arena;
+	ProtobufCAllocator allocator = {arena_alloc, arena_free, &arena};
+
+	if (len > REPLICA_MESSAGE_MAX)
+		return NULL;
+	arena.used = 0;
+	return replica__envelope__unpack(&allocator, len, buf);
+}
+
+static bool text_fits(const ProtobufCBinaryData *from, size_t size)
+{
+	return from->len < size && (!from->len || !memchr(from->data, 0, from->len));
+}
+
+static void take_text(const ProtobufCBinaryData *from, char *to)
+{
+	if (from->len)
+		memcpy(to, from->data, from->len);
+	to[from->len] = '\0';
+}
+
+static bool numbers_fit(const Replica__Dialog *from)
+{
+	return from->state <= UINT8_MAX && from->role <= UINT8_MAX && from->paired <= UINT8_MAX &&
+	       from->refresher <= UINT8_MAX && from->acked <= 1 && from->flow_port <= UINT16_MAX;
+}
+
+int replica_decode_dialog(const Replica__Dialog *from, uint8_t service, struct dialog *to)
+{
+	if (!numbers_fit(from) || from->flow_addr.len != sizeof(to->flow_addr.b) ||
+	    from->sdp_in.len > sizeof(to->sdp_in) || from->sdp_out.len > sizeof(to->sdp_out))
+		return -EINVAL;
+#define X(field)                                                                                             \
+	if (!text_fits(&from->field, sizeof(to->field)))                                                     \
+		return -EINVAL;
+	TEXTS(X)
+#undef X
+	memset(to, 0, sizeof(*to));
+	to->service = service;
+#define X(field) to->field = from->field;
+	NUMBERS(X)
+#undef X
+#define X(field) to->field = mono_ns(from->field);
+	TIMES(X)
+#undef X
+#define X(field) take_text(&from->field, to->field);
+	TEXTS(X)
+#undef X
+	memcpy(to->flow_addr.b, from->flow_addr.data, sizeof(to->flow_addr.b));
+	to->sdp_in_len = (uint16_t)from->sdp_in.len;
+	if (from->sdp_in.len)
+		memcpy(to->sdp_in, from->sdp_in.data, from->sdp_in.len);
+	to->sdp_out_len = (uint16_t)from->sdp_out.len;
+	if (from->sdp_out.len)
+		memcpy(to->sdp_out, from->sdp_out.data, from->sdp_out.len);
+	return 0;
+}
+
+int replica_decode_key(const Replica__Key *from, uint8_t service, struct dialog_key *to)
+{
+	if (!text_fits(&from->call_id, sizeof(to->call_id)) ||
+	    !text_fits(&from->local_tag, sizeof(to->local_tag)) ||
+	    !text_fits(&from->remote_tag, sizeof(to->remote_tag)))
+		return -EINVAL;
+	memset(to, 0, sizeof(*to));
+	to->service = service;
+	take_text(&from->call_id, to->call_id);
+	take_text(&from->local_tag, to->local_tag);
+	take_text(&from->remote_tag, to->remote_tag);
+	return 0;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "addr.h"
+#include "log.h"
+#include "loop.h"
+#include "service.h"
+
+#define EXPIRE_BUDGET 512               /* slots a tick */
+#define HELD_AGE_NS   (200 * NS_PER_MS) /* how long before the flip a held datagram may be */
+
+static const char *verdict_name(enum health_verdict verdict)
+{
+	static const char *const names[] = {"unknown", "ok", "hung", "refused"};
+
+	return verdict < 4 ? names[verdict] : "?";
+}
+
+static void on_health(void *context, const struct probe *probe, bool changed)
+{
+	struct service *svc = context;
+	struct keeper_health health;
+
+	memset(&health, 0, sizeof(health));
+	probe_health(probe, &health);
+	link_send(svc->link, KEEPER_HEALTH, svc->index, &health, sizeof(health));
+	if (changed)
+		calls_log("service=%s server=%s limit_us=%u p50_us=%u p99_us=%u max_us=%u outstanding=%u",
+		          svc->conf.name, verdict_name(probe->verdict), health.limit_us, health.p50_us,
+		          health.p99_us, health.max_us, health.outstanding);
+}
+
+static void on_prober_bound(void *context, int error)
+{
+	struct service *svc = context;
+	char addr[ADDR_TEXT_LEN];
+
+	if (error)
+		calls_log("service=%s prober=waiting vip=%s error=\"%s\"", svc->conf.name,
+		          addr_format(&svc->conf.vip, addr), strerror(-error));
+}
+
+static void on_rescue_progress(void *context, const struct keeper_rescue *progress)
+{
+	struct service *svc = context;
+	struct keeper_rescue copy = *progress;
+
+	link_send(svc->link, KEEPER_RESCUE, svc->index, &copy, sizeof(copy));
+	replica_flush(svc->replica, svc->index);
+	if (progress->last_done_ns &&
+	    progress->rescued + progress->failed + progress->skipped >= progress->calls)
+		calls_log("service=%s rescue=done epoch=%llu calls=%u rescued=%u failed=%u skipped=%u",
+		          svc->conf.name, (unsigned long long)progress->epoch, progress->calls,
+		          progress->rescued, progress->failed, progress->skipped);
+}
+
+static void on_rescue_bound(void *context, int error)
+{
+	struct service *svc = context;
+	char addr[ADDR_TEXT_LEN];
+
+	calls_log("service=%s rescue_port=%s:%u %s%s%s", svc->conf.name, addr_format(&svc->conf.vip, addr),
+	          svc->conf.rescue_port, error ? "error=\"" : "bound=1", error ? strerror(-error) : "",
+	          error ? "\"" : "");
+}
+
+int service_init(struct service *svc, su_root_t *root, const struct keeper_conf *conf, struct link *link,
+                 struct replica *replica)
+{
+	static const struct prober_callbacks prober = {.health = on_health, .bound = on_prober_bound};
+	static const struct rescue_callbacks rescue = {.progress = on_rescue_progress,
+	                                               .bound = on_rescue_bound};
+	uint64_t seed;
+	int rc;
+
+	svc->conf = *conf;
+	svc->index = conf->head.service;
+	svc->link = link;
+	svc->replica = replica;
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return -EIO;
+	rc = dialog_table_init(&svc->table, conf->max_dialogs, seed);
+	if (rc < 0)
+		return rc;
+	svc->track.table = &svc->table;
+	rc = prober_new(root, conf, &prober, svc, &svc->prober);
+	if (rc < 0)
+		return rc;
+	if (conf->rescue_mode == RESCUE_AGENT && conf->rescue_port) {
+		rc = rescue_new(root, conf, &svc->track, &rescue, svc, &svc->rescue);
+		if (rc < 0)
+			return rc;
+	}
+	return replica_add_service(replica, conf, &svc->table);
+}
+
+void service_done(struct service *svc)
+{
+	if (svc->rescue)
+		rescue_free(svc->rescue);
+	prober_free(svc->prober);
+	dialog_table_done(&svc->table);
+}
+
+/* --- datagrams -------------------------------------------------------------- */
+
+static size_t record_size(const struct capture_record *record)
+{
+	return (sizeof(*record) + record->len + 7) & ~7ULL;
+}
+
+/*
+ * The kernel flips before sipflipd can tell: what comes in between is the new
+ * owner's already. A fenced node sees next to nothing; the newest is kept.
+ */
+static void hold(struct service *svc, const struct capture_record *record)
+{
+	size_t size = record_size(record);
+
+	if (size > sizeof(svc->held) / 2) {
+		svc->counters.service_held_lost++;
+		return;
+	}
+	if (svc->held_len + size > sizeof(svc->held)) {
+		svc->counters.service_held_lost++;
+		svc->held_len = 0;
+	}
+	memcpy(svc->held + svc->held_len, record, sizeof(*record) + record->len);
+	svc->held_len += size;
+	svc->counters.service_held++;
+}
+
+static void let_go(struct service *svc, uint64_t flipped_ns, struct mono now)
+{
+	for (uint32_t at = 0; at < svc->held_len;) {
+		const struct capture_record *record = (const void *)(svc->held + at);
+
+		if (record->at_ns + HELD_AGE_NS >= flipped_ns)
+			track_datagram(&svc->track, record, now);
+		at += record_size(record);
+	}
+	svc->held_len = 0;
+}
+
+void service_captured(struct service *svc, const struct capture_record *record)
+{
+	struct mono now;
+	struct dialog *dialog;
+
+	if (record->direction == CAPTURE_OUT)
+		prober_life(svc->prober, mono_ns(record->at_ns));
+	if (!svc->owner) {
+		hold(svc, record);
+		return;
+	}
+	now = loop_now();
+	dialog = track_datagram(&svc->track, record, now);
+	if (!dialog)
+		return;
+	if (svc->rescue)
+		rescue_note(svc->rescue, dialog);
+	replica_flush(svc->replica, svc->index);
+}
+
+/* --- role ------------------------------------------------------------------- */
+
+void service_role(struct service *svc, const struct keeper_role *role)
+{
+	struct mono now = loop_now();
+	bool became = role->owner && !svc->owner;
+
+	if (!svc->rescue || role->owner)
+		;
+	else if (svc->owner)
+		rescue_stop(svc->rescue);
+	svc->owner = role->owner;
+	svc->epoch = role->epoch;
+	replica_role(svc->replica, svc->index, svc->owner, svc->epoch);
+	if (!svc->owner)
+		return;
+	if (became)
+		let_go(svc, role->flipped_ns, now);
+	if (role->rescue && svc->rescue && role->epoch > svc->rescued_epoch) {
+		svc->rescued_epoch = role->epoch;
+		calls_log("service=%s rescue=start epoch=%llu dialogs=%u", svc->conf.name,
+		          (unsigned long long)role->epoch, svc->table.used);
+		rescue_start(svc->rescue, role->epoch, role->flipped_ns, now);
+	}
+	replica_flush(svc->replica, svc->index);
+}
+
+void service_server(struct service *svc, const struct keeper_server *server)
+{
+	prober_hurry(svc->prober);
+}
+
+/* --- what sipflipd hears of it ---------------------------------------------- */
+
+static void tell_calls(struct service *svc, uint64_t lost)
+{
+	struct replica_status replica;
+	struct keeper_calls calls;
+
+	if (svc->counted_version != svc->table.version) {
+		svc->counted_version = svc->table.version;
+		rescue_plan_counts(&svc->table, svc->index, &svc->counts);
+	}
+	replica_holds(svc->replica, svc->index, svc->counts.dialogs);
+	replica_status(svc->replica, svc->index, &replica);
+	memset(&calls, 0, sizeof(calls));
+	calls.dialogs_here = svc->counts.dialogs;
+	calls.calls_here = svc->counts.calls;
+	calls.rescuable = svc->rescue ? svc->counts.rescuable : 0;
+	calls.dialogs_peer = replica.dialogs_peer;
+	calls.replica_up = replica.up;
+	calls.captured_lost = (__u32)lost;
+	calls.replica_seq = replica.seq;
+	calls.head = svc->said.head;
+	if (!memcmp(&calls, &svc->said, sizeof(calls)))
+		return;
+	if (calls.replica_up != svc->said.replica_up)
+		calls_log("service=%s replica=%s dialogs=%u dialogs_peer=%u", svc->conf.name,
+		          calls.replica_up ? "up" : "down", calls.dialogs_here, calls.dialogs_peer);
+	if (link_send(svc->link, KEEPER_CALLS, svc->index, &calls, sizeof(calls)) == 0)
+		svc->said = calls;
+}
+
+void service_tick(struct service *svc, struct mono now, uint64_t lost)
+{
+	struct replica_status replica;
+
+	replica_status(svc->replica, svc->index, &replica);
+	/* A standby in step lets its owner say what is over. */
+	if (svc->owner || !replica.up)
+		dialog_table_expire(&svc->table, now, EXPIRE_BUDGET);
+	replica_flush(svc->replica, svc->index);
+	tell_calls(svc, lost + svc->track.counters.track_malformed);
+}

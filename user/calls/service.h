@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One service in the call keeper: its prober, dialog table, tracker and rescue,
+ * and what the node's role means to them. An owner tracks what is captured and
+ * replicates it; a node that does not own only holds what its peer says, and keeps
+ * the few datagrams that came before it was told that it owns now. Called by main.
+ */
+#ifndef SIPFLIP_CALLS_SERVICE_H
+#define SIPFLIP_CALLS_SERVICE_H
+
+#include "dialog.h"
+#include "link.h"
+#include "prober.h"
+#include "replica.h"
+#include "rescue.h"
+#include "rescue_plan.h"
+#include "sipflip/capture.h"
+#include "track.h"
+
+#define SERVICE_HELD_BYTES 65536 /* datagrams kept while not owner */
+
+#define SERVICE_COUNTERS(X)                                                                                  \
+	X(service_held, "datagrams kept until the role came")                                                \
+	X(service_held_lost, "datagrams not kept: too many before the role came")
+
+struct service_counters {
+#define X(name, help) uint64_t name;
+	SERVICE_COUNTERS(X)
+#undef X
+};
+
+struct service {
+	struct keeper_conf conf;
+	int index;
+	struct link *link;
+	struct replica *replica;
+	struct prober *prober;
+	struct dialog_table table;
+	struct track track;
+	struct rescue *rescue; /* NULL = RESCUE_OFF */
+	bool owner;
+	uint64_t epoch;
+	uint64_t rescued_epoch;
+	struct rescue_counts counts;
+	uint64_t counted_version;
+	uint64_t counted_lost;
+	struct keeper_calls said;
+	uint32_t held_len;
+	uint8_t held[SERVICE_HELD_BYTES]; /* struct capture_record, each rounded up to 8 bytes */
+	struct service_counters counters;
+};
+
+/* `svc` is zeroed memory that stays where it is. 0 or -errno; service_done in both cases. */
+int service_init(struct service *svc, su_root_t *root, const struct keeper_conf *conf, struct link *link,
+                 struct replica *replica);
+void service_done(struct service *svc);
+
+void service_role(struct service *svc, const struct keeper_role *role);
+void service_server(struct service *svc, const struct keeper_server *server);
+void service_captured(struct service *svc, const struct capture_record *record);
+/* Every 100 ms: expiry, and KEEPER_CALLS when something changed. `lost` = records of the ring that were lost.
+ */
+void service_tick(struct service *svc, struct mono now, uint64_t lost);
+
+#endif
