@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Asks the daemons. Owns the connection and the trust in what comes back: short
- * records are filled with zeros, texts are terminated, unknown types are skipped.
+ * records are filled with zeros, texts are terminated and
+ * made printable, unknown types are skipped.
  * Says what could not be reached and what to do about it. Prints only in
  * client_ask_or_say.
  */
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "text.h"
 
 #define ASK_TIMEOUT_MS 2000
 
@@ -29,50 +31,56 @@ struct ctl_request client_request(enum ctl_op op, const char *service, const cha
 	return request;
 }
 
-#define TERMINATE(text) ((text)[sizeof(text) - 1] = '\0')
+static void clean(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	text_clean(text);
+}
 
-static void terminate(union client_record *r)
+#define CLEAN(text) clean(text, sizeof(text))
+
+static void clean_texts(union client_record *r)
 {
 	switch (r->head.type) {
 	case CTL_END:
-		TERMINATE(r->end.text);
+		CLEAN(r->end.text);
 		break;
 	case CTL_INSTANCE:
-		TERMINATE(r->instance.version);
-		TERMINATE(r->instance.node);
-		TERMINATE(r->instance.key_id);
+		CLEAN(r->instance.version);
+		CLEAN(r->instance.node);
+		CLEAN(r->instance.key_id);
 		break;
 	case CTL_SERVICE:
-		TERMINATE(r->service.name);
-		TERMINATE(r->service.vip);
-		TERMINATE(r->service.interface);
-		TERMINATE(r->service.mode);
-		TERMINATE(r->service.not_ready);
+		CLEAN(r->service.name);
+		CLEAN(r->service.vip);
+		CLEAN(r->service.interface);
+		CLEAN(r->service.mode);
+		CLEAN(r->service.not_ready);
 		break;
 	case CTL_NODE:
-		TERMINATE(r->node.name);
-		TERMINATE(r->node.address);
+		CLEAN(r->node.name);
+		CLEAN(r->node.address);
 		break;
 	case CTL_TAKEOVER:
-		TERMINATE(r->takeover.service);
+		CLEAN(r->takeover.service);
 		break;
 	case CTL_EVENT:
-		TERMINATE(r->event.text);
+		CLEAN(r->event.text);
 		break;
 	case CTL_DIALOG:
-		TERMINATE(r->dialog.service);
-		TERMINATE(r->dialog.call_id);
-		TERMINATE(r->dialog.from);
-		TERMINATE(r->dialog.to);
-		TERMINATE(r->dialog.remote_target);
-		TERMINATE(r->dialog.flow);
-		TERMINATE(r->dialog.paired_by);
-		TERMINATE(r->dialog.plan);
+		CLEAN(r->dialog.service);
+		CLEAN(r->dialog.call_id);
+		CLEAN(r->dialog.from);
+		CLEAN(r->dialog.to);
+		CLEAN(r->dialog.remote_target);
+		CLEAN(r->dialog.flow);
+		CLEAN(r->dialog.paired_by);
+		CLEAN(r->dialog.plan);
 		break;
 	case CTL_OUTCOME:
-		TERMINATE(r->outcome.service);
-		TERMINATE(r->outcome.call_id);
-		TERMINATE(r->outcome.text);
+		CLEAN(r->outcome.service);
+		CLEAN(r->outcome.call_id);
+		CLEAN(r->outcome.text);
 		break;
 	}
 }
@@ -155,7 +163,7 @@ int client_ask(const char *run_dir, const char *socket, const struct ctl_request
 			            "did the daemon just end?");
 			break;
 		}
-		terminate(&record);
+		clean_texts(&record);
 		if (record.head.type == CTL_END) {
 			ret->answered = true;
 			ret->error = record.end.result;

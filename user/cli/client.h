@@ -11,7 +11,7 @@
 #define CLIENT_CONTROL "control.sock" /* sipflipd */
 #define CLIENT_CALLS   "calls.sock"   /* sipflip-calls */
 
-/* Any record: zero-filled behind what came, every text terminated. */
+/* Any record: zero-filled behind what came, every text terminated and printable (text_clean). */
 union client_record {
 	struct ctl_head head;
 	struct ctl_end end;

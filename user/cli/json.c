@@ -4,48 +4,29 @@
 
 #include <inttypes.h>
 
+#include "text.h"
+
 struct json json_start(FILE *out, bool one_line)
 {
 	return (struct json){.out = out, .one_line = one_line};
 }
 
-/* Length of the UTF-8 sequence at s (RFC 3629: shortest form, no surrogates), 0 = none. */
-static int utf8_length(const unsigned char *s)
+static void quoted(FILE *out, const char *s)
 {
-	int n = s[0] < 0x80                   ? 1
-	        : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-	        : (s[0] & 0xf0) == 0xe0       ? 3
-	        : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-	                                      : 0;
-
-	for (int i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-static void quoted(FILE *out, const char *value)
-{
-	const unsigned char *s = (const unsigned char *)value;
-
 	fputc('"', out);
 	while (*s) {
-		int n = utf8_length(s);
+		int n = text_utf8_length(s);
+		unsigned char c = (unsigned char)*s;
 
-		if (!n) {
+		if (!n)
 			fputs("\\ufffd", out);
-			s++;
-		} else if (*s < 0x20 || *s == 0x7f) {
-			fprintf(out, "\\u%04x", *s++);
-		} else if (*s == '"' || *s == '\\') {
-			fprintf(out, "\\%c", *s++);
-		} else {
+		else if (c < 0x20 || c == 0x7f)
+			fprintf(out, "\\u%04x", c);
+		else if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else
 			fwrite(s, 1, (size_t)n, out);
-			s += n;
-		}
+		s += n ? n : 1;
 	}
 	fputc('"', out);
 }

@@ -96,42 +96,28 @@ static void print_nodes(const struct view_service *v)
 	table_print(&table, 2);
 }
 
-/* Cut to the terminal, whatever names and reasons are. */
-static void print_line(const char *line)
-{
-	struct table table = {0};
-
-	table_row(&table, 1, line);
-	table_print(&table, 0);
-}
-
 static void print_service(const struct view_service *v)
 {
 	const struct ctl_service *s = &v->s;
-	char vip[64], text[256], line[384];
+	char vip[64], text[256];
 
 	snprintf(vip, sizeof(vip), "%s", s->vip);
 	vip[strcspn(vip, "/")] = '\0';
 	verdict(v, text, sizeof(text));
-	snprintf(line, sizeof(line), "%s  %s  %s", s->name, vip, text);
-	print_line(line);
-	for (int i = 0; i < v->n_problems; i++) {
-		snprintf(line, sizeof(line), "  ! %s", v->problem[i]);
-		print_line(line);
-	}
-	snprintf(line, sizeof(line), "  %s on %s, XDP %s, %s, lease %s, epoch %llu", s->vip,
-	         s->interface[0] ? s->interface : "-", view_xdp_name(s->xdp_mode), s->mode,
-	         text_ns(s->lease_ns).s, (unsigned long long)s->epoch);
-	print_line(line);
+	text_line("%s  %s  %s", s->name, vip, text);
+	for (int i = 0; i < v->n_problems; i++)
+		text_line("  ! %s", v->problem[i]);
+	text_line("  %s on %s, XDP %s, %s, lease %s, epoch %llu", s->vip,
+	          s->interface[0] ? s->interface : "-", view_xdp_name(s->xdp_mode), s->mode,
+	          text_ns(s->lease_ns).s, (unsigned long long)s->epoch);
 	print_nodes(v);
-	snprintf(line, sizeof(line),
-	         "  dialogs %u here, %u at the peer; %u call%s rescuable; replica %s; takeovers %llu, lapses "
-	         "%llu",
-	         s->dialogs_here, s->dialogs_peer, s->rescuable, s->rescuable == 1 ? "" : "s",
-	         s->replica_up ? "in step" : "not in step", (unsigned long long)s->takeovers,
-	         (unsigned long long)s->lapses);
-	if (s->xdp_mode != XDP_MODE_NONE)
-		print_line(line);
+	if (s->xdp_mode == XDP_MODE_NONE)
+		return;
+	text_line("  dialogs %u here, %u at the peer; %u call%s rescuable; replica %s; takeovers %llu, "
+	          "lapses %llu",
+	          s->dialogs_here, s->dialogs_peer, s->rescuable, s->rescuable == 1 ? "" : "s",
+	          s->replica_up ? "in step" : "not in step", (unsigned long long)s->takeovers,
+	          (unsigned long long)s->lapses);
 }
 
 static void age(struct json *j, const char *key, uint64_t ns, uint64_t never)

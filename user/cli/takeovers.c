@@ -111,10 +111,10 @@ static void print_takeover(const struct view *view, const struct ctl_takeover *t
 	struct step steps[STEPS];
 	uint64_t zero = zero_of(t);
 
-	printf("#%" PRIu64 "  %s  %s: %s -> %s, %s\n", (uint64_t)t->number, text_wall(t->wall_ns).s,
-	       t->service, name_of(view, t->service, t->from_node), name_of(view, t->service, t->to_node),
-	       t->planned ? "planned" : "unplanned");
-	printf("    cause: %s; epoch %" PRIu64 "\n", view_cause_text(t->cause), (uint64_t)t->epoch);
+	text_line("#%" PRIu64 "  %s  %s: %s -> %s, %s", (uint64_t)t->number, text_wall(t->wall_ns).s,
+	          t->service, name_of(view, t->service, t->from_node), name_of(view, t->service, t->to_node),
+	          t->planned ? "planned" : "unplanned");
+	text_line("    cause: %s; epoch %" PRIu64, view_cause_text(t->cause), (uint64_t)t->epoch);
 	steps_of(t, steps);
 	for (int i = 0; i < STEPS; i++)
 		if (steps[i].at_ns)

@@ -2,13 +2,47 @@
 /* Text for people at a terminal, at three in the morning. Prints only in table_print. */
 #include "text.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+int text_utf8_length(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	int n = 0;
+
+	if (s[0] < 0x80)
+		n = 1;
+	else if (s[0] >= 0xc2 && s[0] < 0xe0)
+		n = 2;
+	else if (s[0] >= 0xe0 && s[0] < 0xf0)
+		n = 3;
+	else if (s[0] >= 0xf0 && s[0] < 0xf5)
+		n = 4;
+	for (int i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+void text_clean(char *text)
+{
+	while (*text) {
+		int n = text_utf8_length(text);
+		unsigned char c = (unsigned char)*text;
+
+		/* U+0080 to U+009F are control characters too. */
+		if (!n || c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)text[1] < 0xa0))
+			*text = '?';
+		text += n && (unsigned char)*text == c ? n : 1;
+	}
+}
 
 struct text text_ns(uint64_t ns)
 {
@@ -111,9 +145,7 @@ void table_row(struct table *table, int columns, ...)
 		char *cell = table->cells[table->rows][i];
 
 		snprintf(cell, TABLE_CELL, "%s", va_arg(ap, const char *));
-		for (; *cell; cell++)
-			if (iscntrl((unsigned char)*cell))
-				*cell = '?';
+		text_clean(cell); /* cutting may have split a character */
 	}
 	va_end(ap);
 	table->rows++;
@@ -175,4 +207,17 @@ void table_print(struct table *table, int indent)
 		printf("%*s(%d rows left out: no memory)\n", indent, "", table->overflow);
 	free(table->cells);
 	*table = (struct table){0};
+}
+
+void text_line(const char *format, ...)
+{
+	struct table table = {0};
+	char line[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	table_row(&table, 1, line);
+	table_print(&table, 0);
 }

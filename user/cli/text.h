@@ -24,6 +24,11 @@ struct text text_ago(uint64_t ns);
 /* Local time, milliseconds: "2026-11-22 03:04:05.678". */
 struct text text_wall(uint64_t wall_ns);
 
+/* Length of the UTF-8 sequence at text (RFC 3629: shortest form, no surrogates), 0 = none. */
+int text_utf8_length(const char *text);
+/* Control characters, and bytes that are no UTF-8, become '?': safe for any terminal. */
+void text_clean(char *text);
+
 #define TABLE_COLUMNS 10
 #define TABLE_CELL    160
 
@@ -34,12 +39,14 @@ struct table {
 	char (*cells)[TABLE_COLUMNS][TABLE_CELL];
 };
 
-/* A row of `columns` texts; control characters are shown as '?'. */
+/* A row of `columns` texts */
 void table_row(struct table *table, int columns, ...);
 /*
  * Prints it with `indent`, every line within TEXT_COLUMNS: the widest columns
  * are cut (with "..") when it would not fit. Frees it.
  */
 void table_print(struct table *table, int indent);
+/* One line, cut to TEXT_COLUMNS; no newline in the format. */
+void text_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif
