@@ -11,7 +11,10 @@
 
 #define MS NS_PER_MS
 
-static struct mono at(int64_t ms) { return mono_ns(1000 * NS_PER_S + ms * MS); }
+static struct mono at(int64_t ms)
+{
+	return mono_ns(1000 * NS_PER_S + ms * MS);
+}
 
 static void three_unanswered_echoes_are_silence(void **state)
 {
@@ -109,7 +112,7 @@ static void duplicates_and_unknown_numbers_are_ignored(void **state)
 	assert_false(echo_answered(&echo, seq, at(100)));
 }
 
-static void a_late_answer_after_judgement_is_not_counted(void **state)
+static void a_late_answer_is_a_sign_of_life_once(void **state)
 {
 	struct echo echo = {0};
 	struct echo_wake wake;
@@ -119,19 +122,22 @@ static void a_late_answer_after_judgement_is_not_counted(void **state)
 	echo_wake_turn(&wake, at(6));
 	echo_judge(&echo, &wake, 5 * MS, at(6));
 	assert_int_equal(echo.lost, 1);
-	assert_false(echo_answered(&echo, seq, at(7)));
+	assert_true(echo_answered(&echo, seq, at(7)));
+	assert_int_equal(echo.late, 1);
+	assert_int_equal(echo.lost_in_row, 0);
+	assert_false(echo_answered(&echo, seq, at(8)));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(three_unanswered_echoes_are_silence),
-		cmocka_unit_test(an_answer_ends_silence),
-		cmocka_unit_test(an_own_stall_is_not_the_other_sides_silence),
-		cmocka_unit_test(losses_before_a_stall_are_forgotten),
-		cmocka_unit_test(an_echo_that_was_never_sent_is_never_lost),
-		cmocka_unit_test(duplicates_and_unknown_numbers_are_ignored),
-		cmocka_unit_test(a_late_answer_after_judgement_is_not_counted),
+	        cmocka_unit_test(three_unanswered_echoes_are_silence),
+	        cmocka_unit_test(an_answer_ends_silence),
+	        cmocka_unit_test(an_own_stall_is_not_the_other_sides_silence),
+	        cmocka_unit_test(losses_before_a_stall_are_forgotten),
+	        cmocka_unit_test(an_echo_that_was_never_sent_is_never_lost),
+	        cmocka_unit_test(duplicates_and_unknown_numbers_are_ignored),
+	        cmocka_unit_test(a_late_answer_is_a_sign_of_life_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@ uint64_t echo_sent(struct echo *echo, struct mono now)
 
 	echo->out[seq % ECHO_OUTSTANDING].sent = now;
 	echo->out[seq % ECHO_OUTSTANDING].open = true;
+	echo->out[seq % ECHO_OUTSTANDING].answered = false;
 	if (seq - echo->judged > ECHO_OUTSTANDING)
 		echo->judged = seq - ECHO_OUTSTANDING;
 	return seq;
@@ -42,9 +43,12 @@ bool echo_answered(struct echo *echo, uint64_t seq, struct mono now)
 {
 	if (seq == 0 || seq > echo->seq || echo->seq - seq >= ECHO_OUTSTANDING)
 		return false;
-	if (!echo->out[seq % ECHO_OUTSTANDING].open)
+	if (echo->out[seq % ECHO_OUTSTANDING].answered)
 		return false;
+	if (!echo->out[seq % ECHO_OUTSTANDING].open)
+		echo->late++;
 	echo->out[seq % ECHO_OUTSTANDING].open = false;
+	echo->out[seq % ECHO_OUTSTANDING].answered = true;
 	echo->rtt_us[echo->n_rtt++ % ECHO_RTTS] =
 	        (uint32_t)(mono_diff(now, echo->out[seq % ECHO_OUTSTANDING].sent) / NS_PER_US);
 	echo->lost_in_row = 0;

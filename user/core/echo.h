@@ -30,13 +30,15 @@ struct echo {
 	uint64_t seq; /* of the last one sent; the first is 1 */
 	struct {
 		struct mono sent;
-		bool open; /* waits for its answer or its judgement */
+		bool open;     /* waits for its judgement */
+		bool answered; /* its reflection came, in time or late */
 	} out[ECHO_OUTSTANDING];
 	uint64_t judged; /* all up to this one are answered, lost or excused */
 	uint32_t lost_in_row;
 	struct mono answered; /* last answer; unset = never */
 	uint64_t lost;        /* since start */
 	uint64_t excused;     /* not judged because of an own stall */
+	uint64_t late;        /* answered after being judged lost */
 	uint32_t rtt_us[ECHO_RTTS];
 	uint32_t n_rtt;
 };
@@ -52,7 +54,10 @@ uint64_t echo_sent(struct echo *echo, struct mono now);
 /* The number the next echo_sent() will return. */
 uint64_t echo_next_seq(const struct echo *echo);
 
-/* Its reflection came. Duplicates and unknown numbers do nothing. Returns true if it was open. */
+/*
+ * Its reflection came. Duplicates and unknown numbers do nothing. Also one that
+ * comes after its echo was judged lost is a sign of life. Returns true if it counts.
+ */
 bool echo_answered(struct echo *echo, uint64_t seq, struct mono now);
 
 /*

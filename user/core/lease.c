@@ -405,7 +405,7 @@ static void hear_owner(struct lease *lease, struct lease_other *other, const str
 {
 	bool held = promise_runs(lease, view->now);
 
-	if (msg->epoch < lease->promise.epoch || (msg->epoch & 0xff) != other->node)
+	if (msg->epoch < lease->promise.epoch)
 		return;
 	if (held && (lease->promise.node != other->node || lease->promise.epoch != msg->epoch))
 		return;
@@ -431,7 +431,8 @@ static void hear_owner(struct lease *lease, struct lease_other *other, const str
 static void on_reflect(struct lease *lease, struct lease_other *other, const struct msg *msg,
                        const struct lease_view *view, struct lease_actions *out)
 {
-	bool owns = msg->flags & (STATUS_OWNER | STATUS_CLAIM);
+	/* an epoch names its owner: a claim to somebody else's is no claim */
+	bool owns = (msg->flags & (STATUS_OWNER | STATUS_CLAIM)) && (msg->epoch & 0xff) == other->node;
 
 	if (!echo_answered(&other->echo, msg->seq, view->now))
 		return;
