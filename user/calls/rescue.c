@@ -209,13 +209,16 @@ static void finish(struct rescue_call *call)
 	call->retry = NULL;
 	rescue->progress.last_done_ns = (uint64_t)rescue_now().ns;
 	if (outcome) {
-		outcome->result = rescued ? 1 : 2;
+		outcome->result = call->hang_up ? 3 : rescued ? 1 : 2;
 		outcome->status_a = call->step.status_a;
 		outcome->status_b = call->step.status_b;
 		outcome->done_ns = rescue->progress.last_done_ns;
 		describe(call, outcome);
 	}
-	if (rescued) {
+	if (call->hang_up) {
+		rescue->progress.skipped++;
+		rescue->counters.rescue_skipped++;
+	} else if (rescued) {
 		rescue->progress.rescued++;
 		rescue->counters.rescue_rescued++;
 	} else {

@@ -9,8 +9,6 @@
 #include "rescue_agent.h"
 #include "sdp.h"
 
-#include <netinet/in.h>
-#include <sofia-sip/msg_addr.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_tag.h>
@@ -75,32 +73,14 @@ static void reply_ok(struct rescue *rescue, nta_incoming_t *irq, const char *sdp
 	su_home_deinit(home);
 }
 
-/* Where it really came from, for the flow. */
-static void source_of(nta_incoming_t *irq, const struct dialog *d, struct inaddr16 *ret_addr,
-                      uint16_t *ret_port)
-{
-	msg_t *msg = nta_incoming_getrequest(irq);
-	const su_sockaddr_t *su = msg ? msg_addr(msg) : NULL;
-
-	*ret_addr = d->flow_addr;
-	*ret_port = d->flow_port;
-	if (su && su->su_family == AF_INET) {
-		*ret_addr = (struct inaddr16){{[10] = 0xff, [11] = 0xff}};
-		memcpy(ret_addr->b + 12, &su->su_sin.sin_addr, 4);
-		*ret_port = ntohs(su->su_sin.sin_port);
-	} else if (su && su->su_family == AF_INET6) {
-		memcpy(ret_addr->b, &su->su_sin6.sin6_addr, 16);
-		*ret_port = ntohs(su->su_sin6.sin6_port);
-	}
-	msg_destroy(msg);
-}
-
 static struct dialog *heard(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip)
 {
-	struct inaddr16 addr;
-	uint16_t port;
+	msg_t *msg = nta_incoming_getrequest(irq);
+	struct inaddr16 addr = d->flow_addr;
+	uint16_t port = d->flow_port;
 
-	source_of(irq, d, &addr, &port);
+	rescue_source_of(msg, &addr, &port);
+	msg_destroy(msg);
 	return track_message(rescue->track, sip, d->service, false, &addr, port, rescue_now());
 }
 
@@ -164,9 +144,9 @@ static int on_pass_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 		pass_failed(pass, status);
 		return 0;
 	}
-	len = rescue_has_sdp(sip)
-	              ? rescue_sdp_across(rescue, pass->from, pass->to, !pass->offerless, sdp, sizeof(sdp))
-	              : -1;
+	len = -1;
+	if (pass->irq && rescue_has_sdp(sip))
+		len = rescue_sdp_across(rescue, pass->from, pass->to, !pass->offerless, sdp, sizeof(sdp));
 	if (pass->irq && len > 0)
 		reply_ok(rescue, pass->irq, sdp, len);
 	else if (pass->irq)
