@@ -158,6 +158,8 @@ answers_from() { # node: the client hears this node's server, and no other
 		jq -e ".sip.by | keys == [\"sipserver/$1\"]"
 }
 declare -A NUMBER=([a]=1 [b]=2 [w]=3) # as the configuration counts them
+# The newest takeover that NODE knows: a jq expression on it.
+takeover() { lab cli "$1" takeovers --json | jq -e ".takeovers[-1] | $2"; } # node jq-expression
 silent_for() { # node other ms: NODE's kernel has not heard OTHER for so long
 	local last uptime
 	last=$(lab state "$1" peers "${NUMBER[$2]}" | jq .last_echo_ns)
