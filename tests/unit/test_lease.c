@@ -578,6 +578,35 @@ static void hold_goes_on_alone_and_heals_to_one(void **state)
 	assert_true(sim.node[2].word == LEASE_FOREVER);
 }
 
+static void hold_goes_on_when_only_the_heirs_agent_is_gone(void **state)
+{
+	lab(18, LEASE_HOLD);
+	assert_true(run_until_owner(1, 300));
+	run_ms(200);
+	sim.node[2].agent = false;
+	for (int i = 0; i < 3000; i++) {
+		step();
+		assert_int_equal(owner(), 1);
+	}
+	node_start(2, sim.node[2].word, sim.node[2].epoch);
+	run_ms(300);
+	assert_int_equal(owner(), 1);
+	assert_true(sim.node[1].word != LEASE_FOREVER);
+}
+
+static void a_lone_owner_that_sees_the_arbiter_has_no_lapse(void **state)
+{
+	lab(19, LEASE_ARBITER);
+	assert_true(run_until_owner(1, 300));
+	run_ms(200);
+	sim.node[2].alive = false;
+	for (int i = 0; i < 3000; i++) {
+		step();
+		assert_int_equal(owner(), 1);
+	}
+	assert_int_equal(sim.node[1].lease.lapses, 0);
+}
+
 static void release_stops_when_the_heir_does(void **state)
 {
 	lab(15, LEASE_RELEASE);
@@ -716,6 +745,8 @@ int main(void)
 	        cmocka_unit_test(a_lost_resign_is_repeated),
 	        cmocka_unit_test(a_replayed_resign_changes_nothing),
 	        cmocka_unit_test(hold_goes_on_alone_and_heals_to_one),
+	        cmocka_unit_test(hold_goes_on_when_only_the_heirs_agent_is_gone),
+	        cmocka_unit_test(a_lone_owner_that_sees_the_arbiter_has_no_lapse),
 	        cmocka_unit_test(release_stops_when_the_heir_does),
 	        cmocka_unit_test(arbiter_decides_who_goes_on),
 	        cmocka_unit_test(arbiter_heir_that_hears_the_vip_answered_stays_silent),

@@ -341,6 +341,22 @@ void lease_contested(struct lease *lease, const struct lease_view *view, struct 
 		act(out, LEASE_ANNOUNCE);
 }
 
+/*
+ * Two voters: the other one grants nothing any more, because it is silent or
+ * because its agent is (its data plane still reflects, and says it does not own).
+ */
+static bool peer_gives_nothing(const struct lease *lease, const struct lease_other *peer,
+                               const struct lease_view *view)
+{
+	int64_t patience_ns = ECHO_LOST_SILENT * lease->conf.echo_ns;
+	int64_t awake_ns = mono_diff(view->now, view->wake->awake_since);
+	int64_t since_grant_ns = view->now.ns - (int64_t)view->heir->last_grant_ns;
+
+	if (since_grant_ns <= patience_ns || awake_ns <= patience_ns)
+		return false;
+	return echo_silent(&peer->echo) || !(peer->flags & STATUS_OWNER);
+}
+
 static void owner_tick(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
 {
 	struct lease_other *peer = other_data(lease);
@@ -360,7 +376,7 @@ static void owner_tick(struct lease *lease, const struct lease_view *view, struc
 
 	if (lease->conf.silence == LEASE_HOLD || lease->conf.silence == LEASE_ARBITER) {
 		bool may_go_alone = lease->conf.silence == LEASE_HOLD || view->arbiter_seen;
-		bool alone = peer && echo_silent(&peer->echo) && granted <= now;
+		bool alone = peer && peer_gives_nothing(lease, peer, view);
 
 		if (alone && may_go_alone && view->word != LEASE_FOREVER) {
 			act(out, LEASE_EXTEND)->until = LEASE_FOREVER;

@@ -108,6 +108,23 @@ static bool put_instance(struct sentinel *s, struct control_client *c, struct mo
 	return put(c, &i, sizeof(i));
 }
 
+/* A witness knows the heir by its reflections only. */
+static const char *heard_unready(const struct service *svc, int heir)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct lease_other *o = &svc->lease.other[i];
+
+		if (o->node != heir)
+			continue;
+		if (!mono_is_set(o->heard))
+			return "never heard";
+		if (echo_silent(&o->echo))
+			return "silent";
+		return o->flags & STATUS_ARMED ? NULL : "it does not call itself ready";
+	}
+	return "never heard";
+}
+
 static void fill_readiness(const struct sentinel *s, const struct service *svc, const struct lease_view *view,
                            struct ctl_service *r)
 {
@@ -123,7 +140,7 @@ static void fill_readiness(const struct sentinel *s, const struct service *svc, 
 	else if (heir == s->node)
 		why = lease_self_unready(&svc->lease, view);
 	else
-		why = svc->here ? lease_self_unready(&svc->lease, view) : "";
+		why = heir ? heard_unready(svc, heir) : lease_self_unready(&svc->lease, view);
 	r->heir_ready = !why && heir;
 	snprintf(r->not_ready, sizeof(r->not_ready), "%s", why ? why : "");
 }
