@@ -381,7 +381,7 @@ static void owner_tick(struct lease *lease, const struct lease_view *view, struc
 		if (alone && may_go_alone && view->word != LEASE_FOREVER) {
 			act(out, LEASE_EXTEND)->until = LEASE_FOREVER;
 			note(out, "peer silent: owner with no heir");
-		} else if (view->word == LEASE_FOREVER && granted > now) {
+		} else if (view->word == LEASE_FOREVER && !alone && granted > now) {
 			act(out, LEASE_EXTEND)->until = granted;
 			note(out, "peer is back: owner by its grants again");
 		} else if (alone && !may_go_alone && (view->word == LEASE_FOREVER || lapsed)) {
