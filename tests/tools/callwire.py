@@ -17,6 +17,7 @@ MS = 1_000_000
 PTIME_NS = 20 * MS
 AROUND_NS = 1_000 * MS   # figures look this far back from the kill
 AFTER_NS = 3_000 * MS    # and this far beyond it
+CLIENT_AFTER_NS = 100 * MS  # a client's silence that begins later is not the takeover's
 
 Packet = collections.namedtuple('Packet', 'at src dst ssrc seq')
 Tone = collections.namedtuple('Tone', 'start end hz')
@@ -56,40 +57,51 @@ def longest_gap(packets, start, end):
     return best
 
 
+def gap_figures(phone, far, gap, window_end):
+    """One silence at a phone, in words of `hearing`."""
+    first, second = gap
+    back = second.at if second else window_end
+    here = {(p.ssrc, p.seq) for p in phone.heard}
+    return {
+        'start_ns': first.at, 'end_ns': back, 'ms': (back - first.at) / MS, 'came_back': second is not None,
+        'lost': max(0, round((back - first.at) / PTIME_NS) - 1),
+        'far_sent': sum(first.at < p.at < back and (p.ssrc, p.seq) not in here for p in far.sent),
+    }
+
+
 def hearing(phone, far, kill, end):
     """What `phone` heard of `far` across the kill.
 
-    lost: packets that the 20 ms clock should have brought in the longest gap.
-    far_sent: packets the far phone really sent in that gap that never came here,
-    whoever they were sent to. direct_lost: of what it sent straight to this phone
-    (same SSRC and sequence number), what did not arrive.
+    switch: the longest gap from the kill until audio comes from another source than before
+    (the whole window, if it never does); after: the longest from then on; usual: in the
+    second before the kill. In a gap, lost: packets that the 20 ms clock should have brought;
+    far_sent: packets the far phone really sent meanwhile that never came here, whoever they
+    were sent to. direct_lost: of what it sent straight to this phone (same SSRC and sequence
+    number), what did not arrive.
     """
     window_end = min(end, kill + AFTER_NS)
-    gap = longest_gap(phone.heard, kill, window_end)
-    before = longest_gap([p for p in phone.heard if kill - AROUND_NS <= p.at <= kill], 0, kill)
-    if not gap:
+    early = [p for p in phone.heard if kill - AROUND_NS <= p.at <= kill]
+    if not early:
         return None
-    first, second = gap
-    back = second.at if second else window_end
+    moved = next((p for p in phone.heard if kill < p.at < window_end and p.src != early[-1].src), None)
+    at_switch = [p for p in phone.heard if kill - AROUND_NS <= p.at < window_end and (not moved or p.at <= moved.at)]
+    switch = longest_gap(at_switch, kill, moved.at if moved else window_end)
+    after = longest_gap([p for p in phone.heard if p.at >= moved.at], moved.at, window_end) if moved else None
+    usual = longest_gap(early, 0, early[-1].at)
     here = {(p.ssrc, p.seq) for p in phone.heard}
     own_ports = {p.dst for p in phone.heard}
     straight = [p for p in far.sent if p.dst in own_ports and p.at < end - PTIME_NS]
     inside = [p for p in phone.heard if kill - AROUND_NS <= p.at <= window_end]
     unique = len({(p.ssrc, p.seq) for p in inside})
-    last = inside[-1].at if second else window_end
-    expected = round((last - inside[0].at) / PTIME_NS) + 1 if inside else 0
+    figures = lambda gap: gap and gap_figures(phone, far, gap, window_end)
     return {
-        'gap_start_ns': first.at, 'gap_end_ns': back, 'came_back': second is not None,
-        'gap_ms': (back - first.at) / MS,
-        'usual_gap_ms': (before[1].at - before[0].at) / MS if before and before[1] else None,
-        'lost': max(0, round((back - first.at) / PTIME_NS) - 1),
-        'far_sent': sum(first.at < p.at < back and (p.ssrc, p.seq) not in here for p in far.sent),
-        'missing_in_all': max(0, expected - unique),
-        'expected_in_all': expected,
-        'source_before': first.src, 'source_after': second.src if second else None,
-        'direct_sent': len(straight),
-        'direct_lost': sum((p.ssrc, p.seq) not in here for p in straight),
+        'switch': figures(switch), 'after': figures(after), 'usual': figures(usual),
+        'source_before': early[-1].src, 'source_after': moved.src if moved else None,
+        'missing_in_all': max(0, round((window_end - inside[0].at) / PTIME_NS) - unique),
+        'expected_in_all': round((window_end - inside[0].at) / PTIME_NS),
+        'seconds_in_all': (window_end - inside[0].at) / 1e9,
         'doubled': len(inside) - unique,
+        'direct_sent': len(straight), 'direct_lost': sum((p.ssrc, p.seq) not in here for p in straight),
     }
 
 
@@ -207,15 +219,19 @@ def find_bye(messages, after):
 
 # --- others' records --------------------------------------------------------------
 def client_silence(path, kill):
-    """(silence across the kill ms, longest before it ms, client's JSON) or None: the VIP never answered."""
+    """(silence across the kill ms, longest before it ms, client's JSON, (start, length) of the silence).
+
+    None: the VIP never answered again, so the silence has no end.
+    """
     with open(path) as f:
         report = json.load(f)
-    across = [gap for at, gap, *_ in report['gaps'] if at + gap > kill]
-    before = [gap for at, gap, *_ in report['gaps'] if at + gap <= kill]
-    # Answers that stop for good leave no gap behind: then the end is the last request.
+    gaps = [(at, length) for at, length, *_ in report['gaps']]
+    across = [g for g in gaps if g[0] + g[1] > kill and g[0] < kill + CLIENT_AFTER_NS]
+    before = [length for at, length in gaps if at + length <= kill]
     if not across:
         return None
-    return max(across) / MS, max(before, default=0) / MS, report
+    longest = max(across, key=lambda g: g[1])
+    return longest[1] / MS, max(before, default=0) / MS, report, longest
 
 
 _OLD_OWNERS = ('last_ok', 'detected', 'fenced', 'resigned')  # steps that the old owner knows best
