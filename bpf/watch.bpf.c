@@ -33,8 +33,9 @@ const volatile __u64 netns_cookie = 0;
 #define SIGTTOU           22
 #define SIGURG            23
 #define SIGWINCH          28
-#define SIGNAL_UNKILLABLE 0x40 /* include/linux/sched/signal.h */
-#define TRACE_DELIVERED   0    /* TRACE_SIGNAL_DELIVERED, include/trace/events/signal.h */
+#define SIGNAL_GROUP_EXIT 0x04 /* include/linux/sched/signal.h */
+#define SIGNAL_UNKILLABLE 0x40
+#define TRACE_DELIVERED   0 /* TRACE_SIGNAL_DELIVERED, include/trace/events/signal.h */
 #define AF_INET           2
 #define SOCK_DGRAM        2
 #define ALLOW             1
@@ -96,37 +97,54 @@ static __always_inline void server_dying(struct server *server, enum event_type 
 	report(type, server->services, tgid, arg, now_ns);
 }
 
-static __always_inline void signal_sign(__u32 tgid, int sig)
+static __always_inline void signal_sign(struct server *server, __u32 tgid, int sig)
 {
-	struct server *server = bpf_map_lookup_elem(&servers, &tgid);
-
-	if (!server)
-		return;
 	count_shared(REASON_server_signal);
 	server_dying(server, EVENT_SERVER_SIGNAL, tgid, sig);
 }
 
-/* SIGKILL is certain death as soon as it is queued, long before the target runs. */
+/*
+ * Death is certain as soon as the signal is queued, long before its target runs:
+ * always with SIGKILL, and with others where the kernel has turned the whole
+ * group to exit by then (kernel/signal.c: complete_signal).
+ */
 SEC("raw_tp/signal_generate")
 int BPF_PROG(watch_signal_generate, int sig, void *info, struct task_struct *task, int group, int result)
 {
-	if (sig == SIGKILL && result == TRACE_DELIVERED)
-		signal_sign(BPF_CORE_READ(task, tgid), sig);
+	struct server *server;
+	__u32 tgid;
+
+	if (result != TRACE_DELIVERED)
+		return 0;
+	tgid = BPF_CORE_READ(task, tgid);
+	server = bpf_map_lookup_elem(&servers, &tgid);
+	if (server && (sig == SIGKILL || BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT))
+		signal_sign(server, tgid, sig);
 	return 0;
 }
 
-/* Any other signal kills when it is delivered and nothing handles it (kernel/signal.c: get_signal). */
+/*
+ * Those that dump core kill when they are delivered and nothing handles them
+ * (kernel/signal.c: get_signal). The SIGKILL that ends the other threads of an
+ * exec is delivered too, but there the group does not exit.
+ */
 SEC("raw_tp/signal_deliver")
 int BPF_PROG(watch_signal_deliver, int sig, void *info, struct k_sigaction *action)
 {
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct server *server;
 	struct task_struct *task;
+	__u32 flags;
 
 	if (!is_fatal_by_default(sig) || BPF_CORE_READ(action, sa.sa_handler))
 		return 0;
-	task = (struct task_struct *)bpf_get_current_task();
-	if (sig != SIGKILL && BPF_CORE_READ(task, signal, flags) & SIGNAL_UNKILLABLE)
+	server = bpf_map_lookup_elem(&servers, &tgid);
+	if (!server)
 		return 0;
-	signal_sign(bpf_get_current_pid_tgid() >> 32, sig);
+	task = (struct task_struct *)bpf_get_current_task();
+	flags = BPF_CORE_READ(task, signal, flags);
+	if (sig == SIGKILL ? flags & SIGNAL_GROUP_EXIT : !(flags & SIGNAL_UNKILLABLE))
+		signal_sign(server, tgid, sig);
 	return 0;
 }
 
