@@ -209,6 +209,11 @@ void replica_session_role(struct replica_session *s, bool owner, uint64_t epoch)
 {
 	bool became = owner && !s->owner;
 
+	/* What the new owner said while we thought to own was not heard: ask for all of it. */
+	if (!owner && s->owner) {
+		memset(&s->in, 0, sizeof(s->in));
+		s->pinged = mono_ns(0);
+	}
 	s->owner = owner;
 	s->epoch = epoch;
 	/* From now on what we have is the truth: say all of it once. */
