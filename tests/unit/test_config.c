@@ -215,7 +215,7 @@ static void nodes_and_witness_are_judged(void **state)
 {
 #define WITH_NODES(list)                                                                                     \
 	NODES "service \"pbx\" {\n\tinterface = \"eth0\"\n\tvip = { \"10.9.0.100\" }\n\tnodes = " list "\n}" \
-	                                                                                               "\n"
+	      "\n"
 	refused(WITH_NODES("{ \"a\", \"c\" }"),
 	        "f.conf:7: nodes: there is no node \"c\"; add node \"c\" { address = ... }");
 	refused(WITH_NODES("{ \"a\", \"a\" }"), "f.conf:7: nodes: \"a\" is there twice; name each node once");
