@@ -162,8 +162,8 @@ declare -A NUMBER=([a]=1 [b]=2 [w]=3) # as the configuration counts them
 takeover() { lab cli "$1" takeovers --json | jq -e ".takeovers[-1] | $2"; } # node jq-expression
 silent_for() { # node other ms: NODE's kernel has not heard OTHER for so long
 	local last uptime
+	read -r uptime _ </proc/uptime # first: reading the map takes its time
 	last=$(lab state "$1" peers "${NUMBER[$2]}" | jq .last_echo_ns)
-	read -r uptime _ </proc/uptime
 	[ $((${uptime/./} * 10000000 - last)) -gt $(($3 * 1000000)) ]
 }
 hears() { ! silent_for "$1" "$2" 100; } # node other
