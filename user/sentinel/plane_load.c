@@ -260,15 +260,40 @@ static int init_abi(struct loader *l)
 	return err ? fail(l, err, "cannot write map abi: %s", strerror(-err)) : 0;
 }
 
-/* Entries of a former configuration go; the ones of this one are written. */
-static void clear_table(int fd, size_t key_size)
+/*
+ * Entries of a former configuration go after those of this one are written: the
+ * gate and the fence look into these tables all the time.
+ */
+static bool still_wanted(const struct loader *l, const struct inaddr16 *vip)
 {
-	uint8_t key[64];
+	const struct config *c = l->conf->config;
 
-	if (key_size > sizeof(key))
-		return;
-	for (int i = 0; i < MAX_ENDPOINTS && !bpf_map_get_next_key(fd, NULL, key); i++)
-		bpf_map_delete_elem(fd, key);
+	for (int s = 0; s < c->n_service; s++)
+		for (int v = 0; l->conf->here[s] && v < c->service[s].n_vip; v++)
+			if (addr_equal(vip, &c->service[s].vip[v].addr))
+				return true;
+	return false;
+}
+
+static void drop_stale_vips(const struct loader *l, int fd)
+{
+	struct inaddr16 stale[MAX_VIPS], key, *at = NULL;
+	int n = 0;
+
+	for (; n < MAX_VIPS && !bpf_map_get_next_key(fd, at, &key); at = &key)
+		if (!still_wanted(l, &key))
+			stale[n++] = key;
+	while (n > 0)
+		bpf_map_delete_elem(fd, &stale[--n]);
+}
+
+/* Only the watch and the capture look in here: what they miss for an instant, OPTIONS sees. */
+static void clear_endpoints(int fd)
+{
+	struct endpoint_key key;
+
+	for (int i = 0; i < MAX_ENDPOINTS && !bpf_map_get_next_key(fd, NULL, &key); i++)
+		bpf_map_delete_elem(fd, &key);
 }
 
 static int add_endpoint(int fd, const struct inaddr16 *addr, uint16_t port, int service)
@@ -287,11 +312,12 @@ static void fill_service(struct loader *l, int s)
 	const struct config_service *svc = &c->service[s];
 	struct service_conf *conf = &l->plane->conf[s];
 	uint64_t incarnation = conf->incarnation;
+	struct service_conf fresh;
 
 	while (!incarnation)
 		if (getrandom(&incarnation, sizeof(incarnation), 0) != sizeof(incarnation))
 			incarnation = (uint64_t)clock_now().ns;
-	*conf = (struct service_conf){
+	fresh = (struct service_conf){
 	        .lease_ns = (uint64_t)svc->lease_ns,
 	        .incarnation = incarnation,
 	        .node_addr = c->node[l->conf->node].addr,
@@ -301,7 +327,10 @@ static void fill_service(struct loader *l, int s)
 	        .echo_port = c->echo_port,
 	        .node = (uint8_t)l->conf->node,
 	};
-	memcpy(conf->mac, l->conf->iface[s].mac, sizeof(conf->mac));
+	memcpy(fresh.mac, l->conf->iface[s].mac, sizeof(fresh.mac));
+	/* under a running data plane nothing is rewritten that stays as it is */
+	if (memcmp(conf, &fresh, sizeof(fresh)))
+		*conf = fresh;
 	if (!l->plane->state[s].started_ns)
 		l->plane->state[s].started_ns = (uint64_t)clock_now().ns;
 }
@@ -314,8 +343,7 @@ static int fill_maps(struct loader *l)
 	uint32_t slot = 0;
 	int err = bpf_map_update_elem(fd[PLANE_MAP_keys], &slot, &l->conf->key, BPF_ANY);
 
-	clear_table(fd[PLANE_MAP_vips], sizeof(struct inaddr16));
-	clear_table(fd[PLANE_MAP_endpoints], sizeof(struct endpoint_key));
+	clear_endpoints(fd[PLANE_MAP_endpoints]);
 	for (int s = 0; s < c->n_service && !err; s++) {
 		const struct config_service *svc = &c->service[s];
 		struct vip vip = {.service = (uint32_t)s, .ifindex = (uint32_t)l->conf->iface[s].ifindex};
@@ -332,6 +360,7 @@ static int fill_maps(struct loader *l)
 		for (int p = 0; p < svc->n_sip && !err; p++)
 			err = add_endpoint(fd[PLANE_MAP_endpoints], &any, svc->sip_port[p], s);
 	}
+	drop_stale_vips(l, fd[PLANE_MAP_vips]);
 	return err ? fail(l, err, "cannot fill the BPF maps: %s", strerror(-err)) : 0;
 }
 

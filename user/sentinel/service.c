@@ -250,6 +250,8 @@ void service_start(struct sentinel *s, struct service *svc, struct mono now)
 		log_info("service=%s event=adopted epoch=%llu text=\"agent restarted, ownership kept\"",
 		         c->name, (unsigned long long)epoch);
 		announcer_start(&svc->announcer, now);
+		/* healthy by the kernel's word until the new call keeper has probed */
+		svc->ever_ok = svc->server_tgid != 0;
 	} else if (svc->here) {
 		plane_fence(&s->plane, svc->index);
 		s->plane.state[svc->index].forward_to = 0;
