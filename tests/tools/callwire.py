@@ -17,7 +17,6 @@ MS = 1_000_000
 PTIME_NS = 20 * MS
 AROUND_NS = 1_000 * MS   # figures look this far back from the kill
 AFTER_NS = 3_000 * MS    # and this far beyond it
-CLIENT_AFTER_NS = 100 * MS  # a client's silence that begins later is not the takeover's
 
 Packet = collections.namedtuple('Packet', 'at src dst ssrc seq')
 Tone = collections.namedtuple('Tone', 'start end hz')
@@ -218,20 +217,26 @@ def find_bye(messages, after):
 
 
 # --- others' records --------------------------------------------------------------
-def client_silence(path, kill):
-    """(silence across the kill ms, longest before it ms, client's JSON, (start, length) of the silence).
+def client_silence(path, kill, flip):
+    """What a client saw of the VIP, or None: no silence spans the switch, so it was never answered again.
 
-    None: the VIP never answered again, so the silence has no end.
+    The silence of the switch is the one that spans the flip (no answer can be the old owner's
+    after it, or the new one's before); before and after are the longest of the others.
     """
     with open(path) as f:
         report = json.load(f)
     gaps = [(at, length) for at, length, *_ in report['gaps']]
-    across = [g for g in gaps if g[0] + g[1] > kill and g[0] < kill + CLIENT_AFTER_NS]
-    before = [length for at, length in gaps if at + length <= kill]
-    if not across:
+    spanning = [g for g in gaps if g[0] <= flip < g[0] + g[1]]
+    if not spanning:
         return None
-    longest = max(across, key=lambda g: g[1])
-    return longest[1] / MS, max(before, default=0) / MS, report, longest
+    longest = lambda some: max((length for _, length in some), default=0) / MS
+    return {
+        'gap': spanning[0], 'silence_ms': spanning[0][1] / MS,
+        'before_ms': longest(g for g in gaps if g[0] + g[1] <= kill),
+        'after_ms': longest(g for g in gaps if g[0] > flip),
+        'interval_ms': report['interval_ns'] / MS, 'late_max_ms': report['late_max_ns'] / MS,
+        'sent': report['sent'], 'answered': report['answered'],
+    }
 
 
 _OLD_OWNERS = ('last_ok', 'detected', 'fenced', 'resigned')  # steps that the old owner knows best
