@@ -94,7 +94,7 @@ static int reply_error(struct client_reply *reply, int error, const char *path, 
 	return error;
 }
 
-static int connect_to(const char *path, struct client_reply *reply)
+static int connect_to(const char *path, const char *socket_name, struct client_reply *reply)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	const char *todo;
@@ -110,11 +110,14 @@ static int connect_to(const char *path, struct client_reply *reply)
 		return fd;
 	error = -errno;
 	close(fd);
-	todo = error == -EACCES || error == -EPERM
-	               ? "run as root"
-	               : "is sipflipd running here? start it (systemctl start sipflipd), "
-	                 "or give the right --run-dir";
-	return reply_error(reply, error, path, "cannot reach the agent", todo);
+	if (error == -EACCES || error == -EPERM)
+		todo = "run as root";
+	else if (!strcmp(socket_name, CLIENT_CALLS))
+		todo = "is sipflipd running here? a witness keeps no calls: ask a node that runs the server";
+	else
+		todo = "is sipflipd running here? start it (systemctl start sipflipd), or give the right "
+		       "--run-dir";
+	return reply_error(reply, error, path, "cannot reach the daemon", todo);
 }
 
 /* One record into *record; 0 at the end of the conversation by the other side. */
@@ -143,7 +146,7 @@ int client_ask(const char *run_dir, const char *socket, const struct ctl_request
 
 	*ret = (struct client_reply){0};
 	snprintf(path, sizeof(path), "%s/%s", run_dir, socket);
-	fd = connect_to(path, ret);
+	fd = connect_to(path, socket, ret);
 	if (fd < 0)
 		return ret->error;
 	if (send(fd, request, sizeof(*request), MSG_NOSIGNAL) != sizeof(*request)) {

@@ -56,6 +56,7 @@ static void check_files(struct doctor *d)
 {
 	struct config_error error;
 	char text[512], *todo, id[16];
+	struct passwd *user;
 
 	if (files_config(d->cli->config_file, &d->config, &error)) {
 		todo = strstr(error.text, "; ");
@@ -84,11 +85,15 @@ static void check_files(struct doctor *d)
 		doctor_fail(d, todo ? todo + 2 : "see sipflip(8)", "%s", text);
 	}
 
-	if (getpwnam(d->config.user))
-		doctor_ok("user %s for the call keeper exists", d->config.user);
-	else
+	user = getpwnam(d->config.user);
+	if (!user)
 		doctor_fail(d, "systemd-sysusers, or useradd --system it",
 		            "there is no user %s for the call keeper", d->config.user);
+	else if (!user->pw_uid)
+		doctor_fail(d, "set user to one without rights", "user %s for the call keeper is root",
+		            d->config.user);
+	else
+		doctor_ok("user %s for the call keeper exists", d->config.user);
 }
 
 int cmd_doctor(const struct cli *cli, int argc, char **argv)

@@ -52,7 +52,7 @@ static struct text lease_text(const struct view_service *v, unsigned int node)
 	struct text t = {"-"};
 
 	/* A node knows only its own word. */
-	if (!v->node[node].self)
+	if (!v->node[node].self || v->s.role == ROLE_witness)
 		return t;
 	if (v->s.lease_left_ns == INT64_MAX)
 		snprintf(t.s, sizeof(t.s), "no end");

@@ -38,7 +38,7 @@ struct step {
 static void steps_of(const struct ctl_takeover *t, struct step steps[STEPS])
 {
 	const struct step all[STEPS] = {
-	        {"last_ok", "last good answer of the failed server", t->last_ok_ns},
+	        {"last_ok", "last good answer of the old owner's server", t->last_ok_ns},
 	        {"detected", "failure detected", t->detected_ns},
 	        {"fenced", "old owner fenced itself", t->fenced_ns},
 	        {"resigned", "RESIGN sent", t->resigned_ns},
