@@ -551,7 +551,7 @@ static void a_full_table_is_not_in_step(void **state)
 	/* and when there is room again, it is */
 	for (int i = 0; i < 5; i++)
 		drop(&p.a, i);
-	turns(&p, 30);
+	turns(&p, 70);
 	assert_same_tables(&p);
 	assert_true(is_up(&p, &p.a));
 	pair_done(&p);

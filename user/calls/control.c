@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +271,11 @@ int control_new(su_root_t *root, int listen_fd, struct service *const services[M
 	control->root = root;
 	control->listen_fd = listen_fd;
 	control->services = services;
+	if (fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0) {
+		rc = -errno;
+		free(control);
+		return rc;
+	}
 	for (int i = 0; i < CONTROL_CLIENTS; i++)
 		control->clients[i].fd = -1;
 	rc = loop_fd_add(&control->watch, root, listen_fd, acceptable, control);

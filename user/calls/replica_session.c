@@ -72,12 +72,26 @@ static bool lost_deletions(const struct replica_session *s)
 struct cursor {
 	uint64_t version;
 	uint64_t removed;
+	const struct dialog *last;
 	bool all;
 };
 
+/* The dialog sent last, if it is still where it was: the search for the next one need not start anew. */
+static const struct dialog *last_sent(const struct replica_session *s)
+{
+	const struct dialog *d = s->out.last;
+
+	if (!d || d->version != s->out.version ||
+	    dialog_find(s->table, s->service, d->call_id, d->local_tag, d->remote_tag) != d)
+		return NULL;
+	return d;
+}
+
 static void fill_batch(const struct replica_session *s, struct replica_batch *batch, struct cursor *at)
 {
-	const struct dialog *d = NULL;
+	const struct dialog *d = last_sent(s);
+
+	at->last = d;
 
 	at->version = s->out.version;
 	at->removed = s->out.removed;
@@ -96,6 +110,7 @@ static void fill_batch(const struct replica_session *s, struct replica_batch *ba
 		if (!replica_batch_dialog(batch, d))
 			return;
 		at->version = d->version;
+		at->last = d;
 	}
 	at->all = true;
 }
@@ -143,6 +158,7 @@ static int flush_one(struct replica_session *s, struct mono now)
 	s->out.seq++;
 	s->out.version = at.version;
 	s->out.removed = at.removed;
+	s->out.last = at.last;
 	s->out.complete = s->out.complete || at.all;
 	s->counters->replica_sent++;
 	s->counters->replica_dialogs_sent += batch.records.n_dialogs;
@@ -228,6 +244,7 @@ static void send_hello(struct replica_session *s, struct mono now)
 	Replica__Envelope e;
 	Replica__Hello hello;
 
+	s->in.asked = now;
 	envelope_init(s, &e);
 	replica__hello__init(&hello);
 	/* What the table did not take must come again. */
@@ -430,7 +447,9 @@ void replica_session_tick(struct replica_session *s, struct mono now)
 		s->in.state = REPLICA_DOWN;
 	if (mono_is_set(s->pinged) && mono_diff(now, s->pinged) < REPLICA_PING_NS)
 		return;
-	if (s->in.state == REPLICA_DOWN || s->in.lacking)
+	/* A full table will hardly have room at once. */
+	if (s->in.state == REPLICA_DOWN ||
+	    (s->in.lacking && mono_diff(now, s->in.asked) >= REPLICA_LACKING_NS))
 		send_hello(s, now);
 	else
 		send_ping(s, now);
@@ -441,7 +460,7 @@ void replica_session_status(const struct replica_session *s, struct mono now, st
 	bool out = s->out.active && is_recent(s->out.heard, now);
 	bool in = s->in.state != REPLICA_DOWN && is_recent(s->in.heard, now);
 
-	ret->up = s->owner ? out && s->out.complete && s->out.peer_in_step
+	ret->up = s->owner ? out && s->out.complete && s->out.peer_in_step && s->caught_up
 	                   : in && s->in.state == REPLICA_IN_STEP && !s->in.lacking;
 	ret->dialogs_peer = out ? s->out.peer_dialogs : in ? s->in.peer_dialogs : 0;
 	ret->seq = s->owner ? s->out.seq : s->in.seq;

@@ -16,8 +16,9 @@
 #include "replica_codec.h"
 #include "sipflip/keeper.h"
 
-#define REPLICA_PING_NS (500 * NS_PER_MS)
-#define REPLICA_DEAD_NS (2 * NS_PER_S) /* not heard for so long: down */
+#define REPLICA_PING_NS    (500 * NS_PER_MS)
+#define REPLICA_DEAD_NS    (2 * NS_PER_S) /* not heard for so long: down */
+#define REPLICA_LACKING_NS (5 * NS_PER_S) /* between attempts when the table did not take all */
 
 #define REPLICA_COUNTERS(X)                                                                                  \
 	X(replica_sent, "messages with dialogs sent")                                                        \
@@ -75,6 +76,7 @@ struct replica_session {
 		uint64_t stream;
 		uint64_t seq;
 		uint64_t version; /* of the last dialog sent */
+		const struct dialog *last;
 		uint64_t removed; /* deletions sent, by the table's count */
 		bool peer_in_step;
 		uint32_t peer_dialogs;
@@ -92,6 +94,7 @@ struct replica_session {
 		bool lacking; /* the table did not take all */
 		uint32_t peer_dialogs;
 		struct mono heard;
+		struct mono asked; /* last Hello */
 	} in;
 };
 
