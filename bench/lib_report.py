@@ -49,6 +49,7 @@ def summarise(records):
             lost = [r["lost"] for r in good]
             figures.update(min=min(silences), median=median(silences), p99=percentile(silences, 0.99),
                            max=max(silences), lost_median=median(lost), lost_max=max(lost), lost_sum=sum(lost),
+                           then=median([r["then_ms"] for r in good]),
                            sent_sum=sum(r["sent"] for r in good), noisy=sum(r["noisy"] for r in good),
                            flaps=sum(r["flaps"] for r in good))
         summary[key] = figures
@@ -56,7 +57,7 @@ def summarise(records):
 
 
 def table(summary, cases, systems):
-    head = (f"{'longest silence at the client, ms':<34}{'min':>9}{'median':>9}{'p99':>9}{'max':>9}"
+    head = (f"{'longest silence at the client, ms':<34}{'min':>9}{'median':>9}{'p99':>9}{'max':>9}{'then':>8}"
             f"{'runs':>6}{'failed':>7}{'noisy':>6}{'lost: median':>14}{'max':>7}")
     lines = [head, "-" * len(head)]
     for case in cases:
@@ -66,9 +67,10 @@ def table(summary, cases, systems):
         lines.append(TITLES[case])
         for system, f in rows:
             if not f["runs"]:
-                lines.append(f"  {system:<32}{'-':>9}{'-':>9}{'-':>9}{'-':>9}{0:>6}{f['failed']:>7}")
+                lines.append(f"  {system:<32}{'-':>9}{'-':>9}{'-':>9}{'-':>9}{'-':>8}{0:>6}{f['failed']:>7}")
                 continue
             lines.append(f"  {system:<32}{ms(f['min']):>9}{ms(f['median']):>9}{ms(f['p99']):>9}{ms(f['max']):>9}"
+                         f"{ms(f['then']):>8}"
                          f"{f['runs']:>6}{f['failed']:>7}{f['noisy']:>6}{f['lost_median']:>14g}{f['lost_max']:>7g}")
     return "\n".join(lines)
 

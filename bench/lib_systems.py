@@ -13,6 +13,9 @@ import signal
 from lib_lab import Failed, Process, run, wait_for
 
 
+FLOOR_US = 30000  # sipflip's `floor` by default
+
+
 class System:
     """What bench/takeover asks of a system; methods that do nothing are those most systems do not need."""
 
@@ -37,6 +40,9 @@ class System:
 
     def server_restarted(self, node):
         """A new server listens on node."""
+
+    def wait_probed(self, node):
+        """The owner's server has been watched long enough to notice when it hangs."""
 
     def switchover(self, node):
         """Asks the owner to hand over; may return before it has."""
@@ -101,6 +107,11 @@ class Sipflip(System):
             seen = {node: {key: self.status(node).get(key) for key in ("role", "heir_ready", "not_ready")}
                     for node in self.lab.nodes}
             raise Failed(f"{failed}: {seen}") from None
+
+    def wait_probed(self, node):
+        """The limit starts high and comes down to the floor with the answers seen."""
+        wait_for(f"the limit of {node}'s server to come down",
+                 lambda: 0 < self.status(node).get("server", {}).get("limit_us", 0) <= FLOOR_US, 30)
 
     def switchover(self, node):
         run(f"{self.lab.build}/sipflip", "--run-dir", self.lab.run_dir(node), "switchover", "pbx")
