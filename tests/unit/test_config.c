@@ -392,6 +392,97 @@ static void tag_differs_with_what_nodes_must_agree_on_and_only_that(void **state
 	assert_int_equal(tag_of(base), tag);
 }
 
+/* --- damaged texts ----------------------------------------------------------- */
+
+static uint32_t next_random(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 8;
+}
+
+static void damage(char *text, size_t size, uint32_t *seed)
+{
+	static const char *const pieces[] = {"{",
+	                                     "}",
+	                                     "\"",
+	                                     "=",
+	                                     ",",
+	                                     "#",
+	                                     "/*",
+	                                     "*/",
+	                                     "//",
+	                                     "\n",
+	                                     "'",
+	                                     "\\",
+	                                     "+=",
+	                                     "(",
+	                                     "${HOME}",
+	                                     "node",
+	                                     "service",
+	                                     "vip",
+	                                     "probe",
+	                                     "witness",
+	                                     "\x01",
+	                                     "\xff",
+	                                     "99999999999999999999",
+	                                     "-1"};
+	size_t len = strlen(text), at = len ? next_random(seed) % len : 0;
+	size_t cut = next_random(seed) % 20;
+	const char *piece = pieces[next_random(seed) % (sizeof(pieces) / sizeof(pieces[0]))];
+
+	switch (next_random(seed) % 4) {
+	case 0:
+		text[at] = (char)(1 + next_random(seed) % 255);
+		break;
+	case 1:
+		if (len + strlen(piece) < size) {
+			memmove(text + at + strlen(piece), text + at, len - at + 1);
+			memcpy(text + at, piece, strlen(piece));
+		}
+		break;
+	case 2:
+		if (at + cut < len)
+			memmove(text + at, text + at + cut, len - at - cut + 1);
+		break;
+	default:
+		text[at] = '\0';
+	}
+}
+
+static int lines_of(const char *text)
+{
+	int n = 1;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static void damaged_files_get_one_line_that_names_a_line_of_theirs(void **state)
+{
+	static const char *const base = SERVICE(
+	        "\tsip = { \"udp:5060\" } # comment\n\ttiming = \"fast\" // comment\n\twitness = \"w\"\n"
+	        "\tprobe { interval = \"10ms\" floor = \"30ms\" }\n\tcalls { rate = 3 } /* more\n*/");
+	uint32_t seed = 7;
+	int refusals = 0;
+
+	for (int i = 0; i < 5000; i++) {
+		struct config_error error = {.text = ""};
+		char text[2048];
+
+		snprintf(text, sizeof(text), "%s", base);
+		for (uint32_t k = next_random(&seed) % 5; k < 5; k++)
+			damage(text, sizeof(text), &seed);
+		if (!config_parse(text, "f", &config, &error))
+			continue;
+		refusals++;
+		if (strncmp(error.text, "f:", 2) || strchr(error.text, '\n') || !strstr(error.text, "; ") ||
+		    atoi(error.text + 2) < 1 || atoi(error.text + 2) > lines_of(text))
+			fail_msg("'%s' for:\n%s", error.text, text);
+	}
+	assert_true(refusals > 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +500,7 @@ int main(void)
 	        cmocka_unit_test(a_written_configuration_parses_to_the_same),
 	        cmocka_unit_test(names_are_found),
 	        cmocka_unit_test(tag_differs_with_what_nodes_must_agree_on_and_only_that),
+	        cmocka_unit_test(damaged_files_get_one_line_that_names_a_line_of_theirs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
