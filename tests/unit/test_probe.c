@@ -533,6 +533,33 @@ static void health_message_tells_what_was_seen(void **state)
 	assert_int_equal(health.ok_ns, health.life_ns);
 }
 
+static void a_server_that_waits_for_the_cpu_is_not_hung_for_the_ceiling(void **state)
+{
+	struct probe probe;
+	struct probe_conf conf = {10 * MS, FLOOR, 200 * MS};
+	int64_t t = 1000 * NS_PER_S, hung_at = 0;
+	uint64_t seq = 0;
+
+	probe_init(&probe, &conf, mono_ns(t));
+	/* two seconds of good answers, then none; suspected from 30 ms on, starved all the while */
+	for (int ms = 0; ms < 3000 && !hung_at; ms++, t += MS) {
+		struct probe_turn turn;
+
+		if (probe_suspects(&probe))
+			probe_starved(&probe, mono_ns(t));
+		turn = probe_tick(&probe, mono_ns(t));
+		if (turn.send) {
+			probe_sent(&probe, ++seq, mono_ns(t));
+			if (ms < 2000)
+				probe_answered(&probe, seq, mono_ns(t + MS / 2));
+		}
+		if (probe.verdict == HEALTH_HUNG)
+			hung_at = ms;
+	}
+	assert_int_equal(probe.starved, 1);
+	assert_in_range(hung_at, 2000 + 30 + 200, 2000 + 30 + 200 + 30);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -548,6 +575,7 @@ int main(void)
 	        cmocka_unit_test(unknown_after_an_own_stall_until_the_next_answer),
 	        cmocka_unit_test(a_hang_during_an_own_stall_is_seen_after_it),
 	        cmocka_unit_test(a_short_own_stall_within_a_hang_is_taken_off),
+	        cmocka_unit_test(a_server_that_waits_for_the_cpu_is_not_hung_for_the_ceiling),
 	        cmocka_unit_test(any_sip_from_the_server_is_a_sign_of_life),
 	        cmocka_unit_test(an_old_sign_of_life_counts_from_when_it_was),
 	        cmocka_unit_test(one_lost_options_is_not_a_hang),

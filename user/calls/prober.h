@@ -25,8 +25,11 @@ int prober_new(su_root_t *root, const struct keeper_conf *conf, const struct pro
                void *context, struct prober **ret);
 void prober_free(struct prober *prober);
 
-/* Probe now: the kernel saw the server come or go. */
-void prober_hurry(struct prober *prober);
+/*
+ * The kernel saw the server come (its process) or go (0): probes now. A silent
+ * server whose process is known is looked at before it is judged hung.
+ */
+void prober_server(struct prober *prober, pid_t tgid);
 /* The server sent SIP of its own at `at`. */
 void prober_life(struct prober *prober, struct mono at);
 

@@ -10,6 +10,7 @@
 #include "service.h"
 
 #define EXPIRE_BUDGET 512               /* slots a tick */
+#define COUNT_NS      (50 * NS_PER_US)  /* pause after a count, for each dialog */
 #define HELD_AGE_NS   (200 * NS_PER_MS) /* how long before the flip a held datagram may be */
 
 static const char *verdict_name(enum health_verdict verdict)
@@ -194,18 +195,20 @@ void service_role(struct service *svc, const struct keeper_role *role)
 
 void service_server(struct service *svc, const struct keeper_server *server)
 {
-	prober_hurry(svc->prober);
+	prober_server(svc->prober, server->alive ? (pid_t)server->tgid : 0);
 }
 
 /* --- what sipflipd hears of it ---------------------------------------------- */
 
-static void tell_calls(struct service *svc, uint64_t lost)
+static void tell_calls(struct service *svc, struct mono now, uint64_t lost)
 {
 	struct replica_status replica;
 	struct keeper_calls calls;
 
-	if (svc->counted_version != svc->table.version) {
+	/* Counting walks the table: the more there is, the rarer. */
+	if (svc->counted_version != svc->table.version && !mono_before(now, svc->count_again)) {
 		svc->counted_version = svc->table.version;
+		svc->count_again = mono_add(now, svc->table.used * COUNT_NS);
 		rescue_plan_counts(&svc->table, svc->index, &svc->counts);
 	}
 	replica_holds(svc->replica, svc->index, svc->counts.dialogs);
@@ -237,5 +240,5 @@ void service_tick(struct service *svc, struct mono now, uint64_t lost)
 	if (svc->owner || !replica.up)
 		dialog_table_expire(&svc->table, now, EXPIRE_BUDGET);
 	replica_flush(svc->replica, svc->index);
-	tell_calls(svc, lost + svc->track.counters.track_malformed);
+	tell_calls(svc, now, lost + svc->track.counters.track_malformed);
 }

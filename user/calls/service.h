@@ -43,7 +43,7 @@ struct service {
 	uint64_t rescued_epoch;
 	struct rescue_counts counts;
 	uint64_t counted_version;
-	uint64_t counted_lost;
+	struct mono count_again;
 	struct keeper_calls said;
 	uint32_t held_len;
 	uint8_t held[SERVICE_HELD_BYTES]; /* struct capture_record, each rounded up to 8 bytes */

@@ -229,6 +229,25 @@ static int64_t pace_ns(const struct probe *p)
 	return spare && p->conf.interval_ns < SPARE_NS ? SPARE_NS : p->conf.interval_ns;
 }
 
+bool probe_suspects(const struct probe *p)
+{
+	return p->suspect != 0;
+}
+
+void probe_starved(struct probe *p, struct mono now)
+{
+	int64_t t = awake(p, now);
+
+	if (!p->suspect)
+		return;
+	if (!p->starved_since) {
+		p->starved_since = t;
+		p->starved++;
+	}
+	if (t - p->starved_since < p->conf.ceiling_ns)
+		p->suspect = t; /* confirmed, if at all, by a later tick */
+}
+
 struct probe_turn probe_tick(struct probe *p, struct mono now)
 {
 	struct probe_turn turn = {false, now};
@@ -291,6 +310,7 @@ static void alive(struct probe *p, int64_t t)
 	if (t > p->life)
 		p->life = t;
 	p->suspect = 0;
+	p->starved_since = 0;
 }
 
 static void count_towards_ok(struct probe *p, int64_t t)

@@ -69,9 +69,11 @@ struct probe {
 	struct mono life_at; /* last sign of life of any kind */
 	uint64_t probes;
 	uint64_t answers;
-	uint64_t late;      /* answers to an OPTIONS no longer remembered */
-	uint64_t forgotten; /* OPTIONS given up without an answer */
-	uint64_t stalls;    /* own stalls longer than the limit */
+	uint64_t late;         /* answers to an OPTIONS no longer remembered */
+	uint64_t forgotten;    /* OPTIONS given up without an answer */
+	uint64_t stalls;       /* own stalls longer than the limit */
+	uint64_t starved;      /* hangs not judged because the server waited for a CPU */
+	int64_t starved_since; /* of the silence that runs; 0 = not */
 	struct probe_slot slot[PROBE_SLOTS];
 	uint32_t total[PROBE_BUCKETS]; /* sum over the slots */
 	uint32_t total_answers;
@@ -109,6 +111,15 @@ void probe_life(struct probe *probe, struct mono at, struct mono now);
 
 /* ICMP said that nobody listens. */
 void probe_refused(struct probe *probe, struct mono now);
+
+/* Silence has reached the limit; the next tick will judge it a hang. */
+bool probe_suspects(const struct probe *probe);
+
+/*
+ * The suspected server was runnable and did not get a CPU since the last tick:
+ * the judgement is put off to a later tick, for the ceiling at most.
+ */
+void probe_starved(struct probe *probe, struct mono now);
 
 /* The message for the sentinel; its head is the caller's. */
 void probe_health(const struct probe *probe, struct keeper_health *ret);

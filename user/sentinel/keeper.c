@@ -227,8 +227,10 @@ static void came_up(struct sentinel *s)
 	s->keeper.up = true;
 	log_info("event=call-keeper-up pid=%d", s->keeper.pid);
 	for (int i = 0; i < s->n_service; i++)
-		if (s->service[i].here)
+		if (s->service[i].here) {
 			keeper_role(s, &s->service[i], CAUSE_none, false);
+			keeper_server(s, &s->service[i], s->service[i].server_tgid != 0);
+		}
 }
 
 static bool fits(const struct keeper_head *head, size_t len, size_t want, const struct sentinel *s)
