@@ -50,7 +50,7 @@ static __always_inline int judge_arp(struct cursor *c)
 
 	if (!arp || !arp_is_ipv4(arp))
 		return unjudged();
-	if (!fence_lets_v4(arp->spa[0] | (__u32)arp->spa[1] << 16, bpf_ktime_get_boot_ns()))
+	if (!fence_lets_v4(arp_addr(arp->spa), bpf_ktime_get_boot_ns()))
 		return verdict(TC_ACT_SHOT, REASON_egress_arp_fenced);
 	return TC_ACT_OK;
 }

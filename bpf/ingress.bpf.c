@@ -44,7 +44,7 @@ static __always_inline int message(struct xdp_md *ctx, struct ethhdr *eth, struc
 static __always_inline int ipv4(struct xdp_md *ctx, struct ethhdr *eth, struct cursor *c)
 {
 	struct iphdr *ip = take(c, sizeof(*ip));
-	struct vip *vip;
+	const struct vip *vip;
 
 	if (!ip)
 		return XDP_PASS;

@@ -97,6 +97,11 @@ static __always_inline bool arp_is_ipv4(const struct arp_ipv4 *arp)
 	       arp->pln == 4;
 }
 
+static __always_inline __be32 arp_addr(const __be16 addr[2])
+{
+	return AT32(addr);
+}
+
 /* An address as a map's key: aligned, which the stack must be. */
 union addr_key {
 	struct inaddr16 addr;

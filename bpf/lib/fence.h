@@ -11,35 +11,31 @@
 #include "lib/cursor.h"
 #include "lib/maps.h"
 
-/*
- * A bit for the last byte of every VIP (both families), set before the load. It
- * spares an address that is no VIP the look-up in most cases; a bit too many
- * costs time only, a bit too few opens the fence.
- */
-const volatile __u64 vip_last_octet[4] = {};
+const volatile struct vip_slot vip_slots[VIP_SLOTS] = {};
 
-static __always_inline bool may_be_vip(__u8 last_octet)
+static __always_inline const volatile struct vip_slot *slot_of(__u8 last_octet)
 {
-	return vip_last_octet[last_octet >> 6] >> (last_octet & 63) & 1;
-}
-
-static __always_inline bool may_be_vip_v4(__be32 addr)
-{
-	return may_be_vip(bpf_ntohl(addr));
+	return &vip_slots[last_octet];
 }
 
 static __always_inline struct vip *vip_find(const union addr_key *key)
 {
-	return may_be_vip(key->addr.b[15]) ? bpf_map_lookup_elem(&vips, key) : NULL;
+	if (slot_of(key->addr.b[15])->kind == SLOT_EMPTY)
+		return NULL;
+	return bpf_map_lookup_elem(&vips, key);
 }
 
-/* The pre-filter first, on the bare four bytes: the key is built only for what may be one. */
-static __always_inline struct vip *vip_find_v4(__be32 addr)
+/* The slot first: the key is built only where several VIPs share one. */
+static __always_inline const struct vip *vip_find_v4(__be32 addr)
 {
+	const volatile struct vip_slot *slot = slot_of(bpf_ntohl(addr));
+	__u32 kind = slot->kind;
 	union addr_key key;
 
-	if (!may_be_vip_v4(addr))
+	if (kind == SLOT_EMPTY)
 		return NULL;
+	if (kind == SLOT_ONE)
+		return slot->addr == addr ? (const struct vip *)&slot->vip : NULL;
 	key = mapped(addr);
 	return bpf_map_lookup_elem(&vips, &key);
 }
@@ -61,7 +57,7 @@ static __always_inline bool fence_lets_vip(const struct vip *vip, __u64 now_ns)
 /* For a claim of any IPv4 address. */
 static __always_inline bool fence_lets_v4(__be32 addr, __u64 now_ns)
 {
-	struct vip *vip = vip_find_v4(addr);
+	const struct vip *vip = vip_find_v4(addr);
 
 	return !vip || fence_lets_vip(vip, now_ns);
 }

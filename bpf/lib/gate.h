@@ -36,7 +36,7 @@ static __always_inline void contest(__u32 service, const void *mac, __u64 now_ns
 }
 
 /* Turns the request round (RFC 826): whoever asked is told this node's MAC. */
-static __always_inline int arp_answer(struct xdp_md *ctx, struct ethhdr *eth, struct arp_ipv4 *arp,
+static __always_inline int arp_answer(struct ethhdr *eth, struct arp_ipv4 *arp,
                                       const struct service_conf *conf, const struct vip *vip, __u64 now_ns)
 {
 	__be16 vip_high = arp->tpa[0], vip_low = arp->tpa[1];
@@ -55,41 +55,43 @@ static __always_inline int arp_answer(struct xdp_md *ctx, struct ethhdr *eth, st
 	return verdict(XDP_TX, REASON_arp_answered);
 }
 
+static __always_inline void check_claim(const struct vip *claimed, const struct arp_ipv4 *arp, __u64 now_ns)
+{
+	struct service_conf *conf;
+
+	if (!owns(claimed->service, now_ns))
+		return;
+	conf = bpf_map_lookup_elem(&service_conf, &claimed->service);
+	if (conf && !mac_equal(arp->sha, conf->mac))
+		contest(claimed->service, arp->sha, now_ns);
+}
+
 static __always_inline int gate_arp(struct xdp_md *ctx, struct ethhdr *eth, struct cursor *c)
 {
 	struct arp_ipv4 *arp = take(c, sizeof(*arp));
+	const struct vip *claimed, *asked = NULL;
 	struct service_conf *conf;
-	struct vip *vip;
 	__u64 now_ns;
-	__be32 spa, tpa;
 
 	if (!arp || !arp_is_ipv4(arp))
 		return verdict(XDP_PASS, REASON_arp_malformed);
-	spa = arp->spa[0] | (__u32)arp->spa[1] << 16;
-	tpa = arp->tpa[0] | (__u32)arp->tpa[1] << 16;
-	if (!may_be_vip_v4(spa) && !may_be_vip_v4(tpa))
+	claimed = vip_find_v4(arp_addr(arp->spa));
+	if (arp->op == bpf_htons(ARPOP_REQUEST))
+		asked = vip_find_v4(arp_addr(arp->tpa));
+	if (!claimed && !asked)
 		return XDP_PASS;
 	now_ns = bpf_ktime_get_boot_ns();
-
-	vip = vip_find_v4(spa);
-	if (vip && owns(vip->service, now_ns)) {
-		conf = bpf_map_lookup_elem(&service_conf, &vip->service);
-		if (conf && !mac_equal(arp->sha, conf->mac))
-			contest(vip->service, arp->sha, now_ns);
-	}
-
-	if (arp->op != bpf_htons(ARPOP_REQUEST))
+	if (claimed)
+		check_claim(claimed, arp, now_ns);
+	if (!asked)
 		return XDP_PASS;
-	vip = vip_find_v4(tpa);
-	if (!vip)
-		return XDP_PASS;
-	if (!owns(vip->service, now_ns))
+	if (!owns(asked->service, now_ns))
 		return verdict(XDP_DROP, REASON_arp_request_not_owner);
-	conf = bpf_map_lookup_elem(&service_conf, &vip->service);
+	conf = bpf_map_lookup_elem(&service_conf, &asked->service);
 	/* On another interface the MAC would be wrong: the stack may answer there. */
-	if (!conf || vip->ifindex != ctx->ingress_ifindex)
+	if (!conf || asked->ifindex != ctx->ingress_ifindex)
 		return XDP_PASS;
-	return arp_answer(ctx, eth, arp, conf, vip, now_ns);
+	return arp_answer(eth, arp, conf, asked, now_ns);
 }
 
 /* The first frame that reached this node's MAC after a flip: the takeover has been seen. */

@@ -112,6 +112,24 @@ struct vip {
 };
 
 /*
+ * vip_slots[256] in the read-only data of ingress and egress: every VIP by its
+ * last byte, filled by sipflipd before the load (slots.h) from what it writes
+ * into vips. It spares a frame that is none of ours, and mostly also one that
+ * is, the look-up. A VIP that is missing is not gated and not fenced.
+ */
+#define VIP_SLOTS 256
+enum slot_kind {
+	SLOT_EMPTY = 0, /* no VIP ends in this byte */
+	SLOT_ONE = 1,   /* exactly one does, IPv4: addr and vip say which */
+	SLOT_ASK = 2,   /* several do, or an IPv6 one: vips knows */
+};
+struct vip_slot {
+	__u32 kind; /* enum slot_kind */
+	__u32 addr; /* network order */
+	struct vip vip;
+};
+
+/*
  * map endpoints{addr, port}, HASH: where the services' SIP servers listen.
  * addr is a VIP, or all zero for a socket bound to any address. Written by
  * sipflipd, read by watch (post_bind) and capture. The value is a bit for each
@@ -177,6 +195,7 @@ _Static_assert(sizeof(struct ownership) == 8, "ownership is one word");
 _Static_assert(sizeof(struct service_conf) == 72, "service_conf layout");
 _Static_assert(sizeof(struct service_state) == 128, "service_state layout");
 _Static_assert(sizeof(struct peer) == 80, "peer layout");
+_Static_assert(sizeof(struct vip_slot) == 16, "vip_slot layout");
 _Static_assert(sizeof(struct endpoint_key) == 20, "endpoint_key layout");
 _Static_assert(sizeof(struct counters) == REASON_COUNT * 8, "one u64 a reason");
 

@@ -6,6 +6,7 @@
 #include "world.h"
 
 #include "ingress.skel.h"
+#include "sipflip/slots.h"
 
 static inline struct inaddr16 mapped(uint32_t addr)
 {
@@ -15,11 +16,6 @@ static inline struct inaddr16 mapped(uint32_t addr)
 static inline void node_destroy(void *skel)
 {
 	ingress_bpf__destroy(skel);
-}
-
-static inline void octet_set(__u64 *bits, uint32_t addr)
-{
-	bits[(addr & 255) >> 6] |= 1ULL << (addr & 63);
 }
 
 static inline void node_vip(struct world *w, uint32_t addr)
@@ -42,11 +38,13 @@ static inline int node_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct ingress_bpf *skel = ingress_bpf__open();
+	const struct inaddr16 vip = mapped(VIP), vip2 = mapped(VIP2);
+	const struct vip value = {.service = SERVICE, .ifindex = IFINDEX};
 
 	if (!w || !skel)
 		return -1;
-	octet_set(skel->rodata->vip_last_octet, VIP);
-	octet_set(skel->rodata->vip_last_octet, VIP2);
+	vip_slots_add(skel->rodata->vip_slots, &vip, value);
+	vip_slots_add(skel->rodata->vip_slots, &vip2, value);
 	if (ingress_bpf__load(skel))
 		return -1;
 	w->skel = skel;

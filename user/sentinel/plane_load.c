@@ -33,6 +33,7 @@
 #include "plane.h"
 #include "plane_objects.h"
 #include "sipflip/control.h"
+#include "sipflip/slots.h"
 #include "watch.skel.h"
 
 #define TC_HANDLE   0x5f11
@@ -179,6 +180,12 @@ static uint64_t netns_cookie(void)
 	return cookie;
 }
 
+static struct vip vip_of(const struct loader *l, int service)
+{
+	return (struct vip){.service = (uint32_t)service,
+	                    .ifindex = (uint32_t)l->conf->iface[service].ifindex};
+}
+
 static int load_all(struct loader *l)
 {
 	const struct config *c = l->conf->config;
@@ -194,10 +201,11 @@ static int load_all(struct loader *l)
 
 	for (int s = 0; s < c->n_service; s++) {
 		for (int v = 0; l->conf->here[s] && v < c->service[s].n_vip; v++) {
-			uint8_t last = c->service[s].vip[v].addr.b[15];
+			const struct inaddr16 *addr = &c->service[s].vip[v].addr;
+			struct vip vip = vip_of(l, s);
 
-			l->ingress->rodata->vip_last_octet[last / 64] |= 1ULL << (last % 64);
-			l->egress->rodata->vip_last_octet[last / 64] |= 1ULL << (last % 64);
+			vip_slots_add(l->ingress->rodata->vip_slots, addr, vip);
+			vip_slots_add(l->egress->rodata->vip_slots, addr, vip);
 		}
 	}
 	l->plane->netns_filter =
@@ -346,7 +354,7 @@ static int fill_maps(struct loader *l)
 	clear_endpoints(fd[PLANE_MAP_endpoints]);
 	for (int s = 0; s < c->n_service && !err; s++) {
 		const struct config_service *svc = &c->service[s];
-		struct vip vip = {.service = (uint32_t)s, .ifindex = (uint32_t)l->conf->iface[s].ifindex};
+		struct vip vip = vip_of(l, s);
 
 		if (!l->conf->here[s])
 			continue;
