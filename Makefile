@@ -180,6 +180,7 @@ install: programs
 	install -D -m 755 $(BUILD)/sipflip $(DESTDIR)$(BINDIR)/sipflip
 	install -D -m 644 packaging/sipflip.conf $(DESTDIR)$(SYSCONFDIR)/sipflip/sipflip.conf.example
 	install -D -m 644 packaging/sipflipd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sipflipd.service
+	sed -i 's|/usr/local/sbin|$(SBINDIR)|; s|/etc/sipflip|$(SYSCONFDIR)/sipflip|' $(DESTDIR)$(PREFIX)/lib/systemd/system/sipflipd.service
 	install -D -m 644 packaging/sipflip.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sipflip.conf
 	for m in docs/man/*.[1-9]; do install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; done
 
