@@ -226,6 +226,26 @@ static void glare_is_tried_again_a_few_times(void **state)
 	                 RESCUE_ACK_A_ANSWER | RESCUE_ACK_B | RESCUE_DONE);
 }
 
+static void unreachable_phone_is_tried_again_before_it_is_given_up(void **state)
+{
+	struct rescue_step step = {0};
+	int i;
+
+	rescue_step(&step, RESCUE_START, 0, false);
+	for (i = 0; i < RESCUE_RETRIES; i++) {
+		assert_int_equal(rescue_step(&step, RESCUE_UNREACHABLE_A, 503, false), RESCUE_WAIT_A);
+		assert_int_equal(rescue_step(&step, RESCUE_RETRY, 0, false), RESCUE_SEND_INVITE_A);
+	}
+	assert_int_equal(rescue_step(&step, RESCUE_UNREACHABLE_A, 503, false),
+	                 RESCUE_END_A | RESCUE_BYE_B | RESCUE_DONE);
+	assert_int_equal(step.status_a, 503);
+	step = at_invite_b();
+	assert_int_equal(rescue_step(&step, RESCUE_UNREACHABLE_B, 503, false), RESCUE_WAIT_B);
+	assert_int_equal(rescue_step(&step, RESCUE_RETRY, 0, false), RESCUE_SEND_INVITE_B);
+	assert_int_equal(rescue_step(&step, RESCUE_ANSWER_B, 200, true),
+	                 RESCUE_ACK_A_ANSWER | RESCUE_ACK_B | RESCUE_DONE);
+}
+
 static void retry_after_glare_waits_as_rfc_3261_14_1_says(void **state)
 {
 	struct dialog d = {.role = DIALOG_UAC};
@@ -274,6 +294,7 @@ int main(void)
 	        T(other_refusals_leave_the_dialogs),
 	        T(answer_without_sdp_is_a_failure_but_acknowledged),
 	        T(glare_is_tried_again_a_few_times),
+	        T(unreachable_phone_is_tried_again_before_it_is_given_up),
 	        T(retry_after_glare_waits_as_rfc_3261_14_1_says),
 	        T(hang_up_on_the_way_goes_to_the_other_leg),
 	};

@@ -97,14 +97,19 @@ static int on_invite_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 	int which = leg == &call->leg[A] ? A : B;
 	int status = nta_outgoing_status(orq);
 	struct dialog *d = live(call, which);
+	bool unreachable;
 
 	if (status < 200)
 		return 0;
-	if (d)
-		rescue_heard(call->rescue, d, orq, sip);
+	unreachable = !rescue_heard(call->rescue, d, orq, sip) && status != 408;
 	if (status >= 300) {
 		leg->invite = NULL;
 		nta_outgoing_destroy(orq);
+	}
+	if (unreachable) {
+		act(call, rescue_step(&call->step, which == A ? RESCUE_UNREACHABLE_A : RESCUE_UNREACHABLE_B,
+		                      status, false));
+		return 0;
 	}
 	act(call, rescue_step(&call->step, which == A ? RESCUE_ANSWER_A : RESCUE_ANSWER_B, status,
 	                      rescue_has_sdp(sip)));

@@ -98,8 +98,11 @@ void rescue_ack(struct rescue *rescue, struct dialog *dialog, nta_outgoing_t **i
                 const char *sdp, size_t sdp_len);
 /* BYE inside the dialog, which is ended with it. */
 void rescue_bye(struct rescue *rescue, struct dialog *dialog);
-/* Enters a response to a request of ours into the table. */
-void rescue_heard(struct rescue *rescue, const struct dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);
+/*
+ * Enters a response to a request of ours into the table (dialog NULL: only asks).
+ * False: nobody sent it, nta made it up after a timeout or a transport error.
+ */
+bool rescue_heard(struct rescue *rescue, const struct dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);
 /* Where a message really came from; false: made by nta itself. */
 bool rescue_source_of(msg_t *msg, struct inaddr16 *ret_addr, uint16_t *ret_port);
 /*

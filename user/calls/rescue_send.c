@@ -185,16 +185,17 @@ bool rescue_source_of(msg_t *msg, struct inaddr16 *ret_addr, uint16_t *ret_port)
 	return true;
 }
 
-void rescue_heard(struct rescue *rescue, const struct dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
+bool rescue_heard(struct rescue *rescue, const struct dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
 {
 	msg_t *msg = nta_outgoing_getresponse(orq);
 	struct inaddr16 addr;
 	uint16_t port;
+	bool real = sip && rescue_source_of(msg, &addr, &port);
 
-	/* nta's own 408 or 503 comes from nowhere. */
-	if (sip && rescue_source_of(msg, &addr, &port))
+	if (real && dialog)
 		track_message(rescue->track, sip, dialog->service, false, &addr, port, rescue_now());
 	msg_destroy(msg);
+	return real;
 }
 
 int rescue_sdp_across(struct rescue *rescue, struct dialog *to, const struct dialog *from, bool answer,

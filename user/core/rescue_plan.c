@@ -167,6 +167,25 @@ static bool gone(int status)
 	return status == 481 || status == 408;
 }
 
+/*
+ * Right after a takeover a neighbour may not be resolved yet, so a phone that
+ * cannot be reached is tried again; after that it is as gone as one that says 481.
+ */
+static uint32_t on_unreachable(struct rescue_step *step, bool a, int status)
+{
+	uint8_t *retries = a ? &step->retries_a : &step->retries_b;
+
+	if (step->state != (a ? STEP_INVITE_A : STEP_INVITE_B))
+		return 0;
+	*(a ? &step->status_a : &step->status_b) = (uint16_t)status;
+	if ((*retries)++ < RESCUE_RETRIES) {
+		step->state = a ? STEP_WAIT_A : STEP_WAIT_B;
+		return a ? RESCUE_WAIT_A : RESCUE_WAIT_B;
+	}
+	return fail(step,
+	            a ? RESCUE_END_A | RESCUE_BYE_B : RESCUE_ACK_A_FALLBACK | RESCUE_BYE_A | RESCUE_END_B);
+}
+
 static uint32_t on_answer_a(struct rescue_step *step, int status, bool has_sdp)
 {
 	step->status_a = (uint16_t)status;
@@ -223,6 +242,8 @@ uint32_t rescue_step(struct rescue_step *step, enum rescue_event event, int stat
 {
 	if (event == RESCUE_GONE_A || event == RESCUE_GONE_B)
 		return on_gone(step, event == RESCUE_GONE_A);
+	if (event == RESCUE_UNREACHABLE_A || event == RESCUE_UNREACHABLE_B)
+		return on_unreachable(step, event == RESCUE_UNREACHABLE_A, status);
 	switch (step->state) {
 	case STEP_IDLE:
 		if (event != RESCUE_START)

@@ -5,7 +5,8 @@
  * section 4.1 (flow I): leg A is the one that called the server.
  *
  *   idle --START--> invite_a --200 with offer--> invite_b --200--> rescued
- *                      |  ^ 491: wait (RFC 3261 14.1)  |  ^
+ *                      |  ^ 491, unreachable: wait     |  ^
+ *                      |  |      (RFC 3261 14.1)       |  |
  *                      |  +--- retry timer ---- wait_a |  +--- wait_b
  *                      |                               |
  *                      +-- 481, 408: that leg is over; BYE the other --+--> failed
@@ -18,7 +19,7 @@
 
 #include "dialog.h"
 
-#define RESCUE_RETRIES 3 /* of 491, for each leg */
+#define RESCUE_RETRIES 3 /* of 491 or an unreachable phone, for each leg */
 
 /* What a takeover would do with the call of a dialog. PLAN(name, text for people). */
 #define RESCUE_PLANS(X)                                                                                      \
@@ -89,6 +90,8 @@ enum rescue_event {
 	RESCUE_ANSWER_A, /* final status; has_sdp: the 200 had an offer */
 	RESCUE_ANSWER_B,
 	RESCUE_RETRY,
+	RESCUE_UNREACHABLE_A, /* no answer but an ICMP error or the like; status as nta reports it */
+	RESCUE_UNREACHABLE_B,
 	RESCUE_GONE_A, /* leg hung up, or was found gone, meanwhile */
 	RESCUE_GONE_B,
 };
