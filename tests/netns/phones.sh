@@ -59,7 +59,7 @@ baresip_run() { # NS DIR ADDR
 	local ns=$1 dir=$2 addr=$3
 	: >"$dir/contacts"
 	# shellcheck disable=SC2016
-	nsenter --net="/run/netns/$ns" setsid sh -c 'echo $$ >"$1/pid"; exec baresip -v -f "$1"' sh "$dir" \
+	nsenter --net="/run/netns/$ns" setsid sh -c 'echo $$ >"$1/pid"; exec baresip -f "$1"' sh "$dir" \
 		</dev/null >"$dir/log" 2>&1 &
 	disown $! # or the shell would report its end
 	wait_for 10 sip_listens "$ns" "$addr" && return 0

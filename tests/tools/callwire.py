@@ -17,6 +17,7 @@ MS = 1_000_000
 PTIME_NS = 20 * MS
 AROUND_NS = 1_000 * MS   # figures look this far back from the kill
 AFTER_NS = 3_000 * MS    # and this far beyond it
+CLIENT_AROUND_NS = 20 * MS  # a client's unanswered questions are the switch's this close to it
 
 Packet = collections.namedtuple('Packet', 'at src dst ssrc seq')
 Tone = collections.namedtuple('Tone', 'start end hz')
@@ -235,7 +236,7 @@ def client_silence(path, kill, flip):
         'before_ms': longest(g for g in gaps if g[0] + g[1] <= kill),
         'after_ms': longest(g for g in gaps if g[0] > flip),
         'interval_ms': report['interval_ns'] / MS, 'late_max_ms': report['late_max_ns'] / MS,
-        'sent': report['sent'], 'answered': report['answered'],
+        'unanswered': sum(kill - CLIENT_AROUND_NS < at < flip + CLIENT_AROUND_NS for at in report['lost']),
     }
 
 
