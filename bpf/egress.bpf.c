@@ -55,11 +55,9 @@ static __always_inline int judge_arp(struct cursor *c)
 	return TC_ACT_OK;
 }
 
-/* IP from a known VIP. */
+/* IP from a VIP. */
 static __always_inline int judge_source(const struct vip *vip)
 {
-	if (!vip)
-		return TC_ACT_OK;
 	if (!fence_lets_vip(vip, bpf_ktime_get_boot_ns()))
 		return verdict(TC_ACT_SHOT, REASON_egress_ip_fenced);
 	return verdict(TC_ACT_OK, REASON_egress_vip);
@@ -68,10 +66,11 @@ static __always_inline int judge_source(const struct vip *vip)
 static __always_inline int judge_ipv4(struct cursor *c)
 {
 	struct iphdr *ip = take(c, sizeof(*ip));
+	struct vip vip;
 
 	if (!ip || ip->version != 4)
 		return unjudged();
-	return judge_source(vip_find_v4(ip->saddr));
+	return vip_find_v4(ip->saddr, &vip) ? judge_source(&vip) : TC_ACT_OK;
 }
 
 static __always_inline int judge_ipv6(struct cursor *c)
@@ -79,7 +78,7 @@ static __always_inline int judge_ipv6(struct cursor *c)
 	struct ipv6hdr *ip = take(c, sizeof(*ip));
 	struct nd_advert *advert;
 	union addr_key key;
-	struct vip *vip;
+	struct vip vip;
 
 	if (!ip || ip->version != 6)
 		return unjudged();
@@ -94,13 +93,12 @@ static __always_inline int judge_ipv6(struct cursor *c)
 			if (!advert)
 				return unjudged();
 			key = ipv6_key(advert->target);
-			vip = vip_find(&key);
-			if (vip && !fence_lets_vip(vip, bpf_ktime_get_boot_ns()))
+			if (vip_find(&key, &vip) && !fence_lets_vip(&vip, bpf_ktime_get_boot_ns()))
 				return verdict(TC_ACT_SHOT, REASON_egress_arp_fenced);
 		}
 	}
 	key = ipv6_key((const __be32 *)&ip->saddr);
-	return judge_source(vip_find(&key));
+	return vip_find(&key, &vip) ? judge_source(&vip) : TC_ACT_OK;
 }
 
 /* The headers must be in the linear part; a pull that fails leaves the frame too short to judge. */

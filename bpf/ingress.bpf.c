@@ -15,6 +15,7 @@ MAP(keys);
 MAP(abi);
 MAP(counters);
 MAP(events);
+MAP(held);
 
 #include "lib/cursor.h"
 #include "lib/echo.h"
@@ -44,13 +45,12 @@ static __always_inline int message(struct xdp_md *ctx, struct ethhdr *eth, struc
 static __always_inline int ipv4(struct xdp_md *ctx, struct ethhdr *eth, struct cursor *c)
 {
 	struct iphdr *ip = take(c, sizeof(*ip));
-	const struct vip *vip;
+	struct vip vip;
 
 	if (!ip)
 		return XDP_PASS;
-	vip = vip_find_v4(ip->daddr);
-	if (vip)
-		return gate_ip(ctx, eth, ip, vip);
+	if (vip_find_v4(ip->daddr, &vip))
+		return gate_ip(ctx, eth, ip, &vip);
 	if (ip->protocol == IPPROTO_UDP)
 		return message(ctx, eth, ip, c);
 	return XDP_PASS;

@@ -18,26 +18,36 @@ static __always_inline const volatile struct vip_slot *slot_of(__u8 last_octet)
 	return &vip_slots[last_octet];
 }
 
-static __always_inline struct vip *vip_find(const union addr_key *key)
+/* By value: what is found may be in the slot or in the map, and that changes nothing for the caller. */
+static __always_inline bool vip_find(const union addr_key *key, struct vip *ret)
 {
+	struct vip *vip;
+
 	if (slot_of(key->addr.b[15])->kind == SLOT_EMPTY)
-		return NULL;
-	return bpf_map_lookup_elem(&vips, key);
+		return false;
+	vip = bpf_map_lookup_elem(&vips, key);
+	if (!vip)
+		return false;
+	*ret = *vip;
+	return true;
 }
 
 /* The slot first: the key is built only where several VIPs share one. */
-static __always_inline const struct vip *vip_find_v4(__be32 addr)
+static __always_inline bool vip_find_v4(__be32 addr, struct vip *ret)
 {
 	const volatile struct vip_slot *slot = slot_of(bpf_ntohl(addr));
 	__u32 kind = slot->kind;
 	union addr_key key;
 
 	if (kind == SLOT_EMPTY)
-		return NULL;
-	if (kind == SLOT_ONE)
-		return slot->addr == addr ? (const struct vip *)&slot->vip : NULL;
+		return false;
+	if (kind == SLOT_ONE) {
+		ret->service = slot->vip.service;
+		ret->ifindex = slot->vip.ifindex;
+		return slot->addr == addr;
+	}
 	key = mapped(addr);
-	return bpf_map_lookup_elem(&vips, &key);
+	return vip_find(&key, ret);
 }
 
 /* now < lease_until_ns: zero is fenced, ~0 is for ever. */
@@ -57,9 +67,9 @@ static __always_inline bool fence_lets_vip(const struct vip *vip, __u64 now_ns)
 /* For a claim of any IPv4 address. */
 static __always_inline bool fence_lets_v4(__be32 addr, __u64 now_ns)
 {
-	const struct vip *vip = vip_find_v4(addr);
+	struct vip vip;
 
-	return !vip || fence_lets_vip(vip, now_ns);
+	return !vip_find_v4(addr, &vip) || fence_lets_vip(&vip, now_ns);
 }
 
 #endif

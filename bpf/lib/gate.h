@@ -2,7 +2,7 @@
 /*
  * The gate for what arrives for a VIP: the owner answers ARP here and lets IP
  * up; everyone else is silent. Called by ingress.
- * Needs MAP(service_conf), MAP(service_state) and what its includes need.
+ * Needs MAP(service_conf), MAP(service_state), MAP(held) and what its includes need.
  */
 #ifndef SIPFLIP_BPF_GATE_H
 #define SIPFLIP_BPF_GATE_H
@@ -11,6 +11,7 @@
 #include "lib/events.h"
 #include "lib/fence.h"
 #include "lib/forward.h"
+#include "lib/hold.h"
 #include "lib/stats.h"
 
 #define CONTEST_INTERVAL_NS 10000000ULL
@@ -69,29 +70,29 @@ static __always_inline void check_claim(const struct vip *claimed, const struct 
 static __always_inline int gate_arp(struct xdp_md *ctx, struct ethhdr *eth, struct cursor *c)
 {
 	struct arp_ipv4 *arp = take(c, sizeof(*arp));
-	const struct vip *claimed, *asked = NULL;
+	struct vip claimed, asked;
 	struct service_conf *conf;
+	bool claims, asks;
 	__u64 now_ns;
 
 	if (!arp || !arp_is_ipv4(arp))
 		return verdict(XDP_PASS, REASON_arp_malformed);
-	claimed = vip_find_v4(arp_addr(arp->spa));
-	if (arp->op == bpf_htons(ARPOP_REQUEST))
-		asked = vip_find_v4(arp_addr(arp->tpa));
-	if (!claimed && !asked)
+	claims = vip_find_v4(arp_addr(arp->spa), &claimed);
+	asks = arp->op == bpf_htons(ARPOP_REQUEST) && vip_find_v4(arp_addr(arp->tpa), &asked);
+	if (!claims && !asks)
 		return XDP_PASS;
 	now_ns = bpf_ktime_get_boot_ns();
-	if (claimed)
-		check_claim(claimed, arp, now_ns);
-	if (!asked)
+	if (claims)
+		check_claim(&claimed, arp, now_ns);
+	if (!asks)
 		return XDP_PASS;
-	if (!owns(asked->service, now_ns))
+	if (!owns(asked.service, now_ns))
 		return verdict(XDP_DROP, REASON_arp_request_not_owner);
-	conf = bpf_map_lookup_elem(&service_conf, &asked->service);
+	conf = bpf_map_lookup_elem(&service_conf, &asked.service);
 	/* On another interface the MAC would be wrong: the stack may answer there. */
-	if (!conf || asked->ifindex != ctx->ingress_ifindex)
+	if (!conf || asked.ifindex != ctx->ingress_ifindex)
 		return XDP_PASS;
-	return arp_answer(eth, arp, conf, asked, now_ns);
+	return arp_answer(eth, arp, conf, &asked, now_ns);
 }
 
 /* The first frame that reached this node's MAC after a flip: the takeover has been seen. */
@@ -119,6 +120,8 @@ static __always_inline int gate_ip(struct xdp_md *ctx, struct ethhdr *eth, struc
 	__u64 now_ns = bpf_ktime_get_boot_ns();
 
 	if (owns(vip->service, now_ns)) {
+		if (draining(vip->service))
+			return hold_frame(ctx, vip->service, now_ns);
 		first_packet(eth, vip->service, now_ns);
 		return verdict(XDP_PASS, REASON_vip_passed);
 	}

@@ -16,6 +16,7 @@
 
 #define EVENTS_BYTES  (256 * 1024)
 #define CAPTURE_BYTES (8 * 1024 * 1024)
+#define HELD_BYTES    (1024 * 1024)
 
 #define MAP(name) struct name##_map name SEC(".maps")
 
@@ -53,6 +54,7 @@ TABLE(servers, MAX_SERVERS, __u32, struct server);
 TABLE(sockets, MAX_SERVERS, __u64, struct server_socket);
 RING(events, EVENTS_BYTES);
 RING(capture, CAPTURE_BYTES);
+RING(held, HELD_BYTES);
 
 struct keys_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

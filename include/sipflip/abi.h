@@ -80,7 +80,11 @@ struct service_state {
 	__u64 started_ns;      /* sipflipd: when the data plane was first loaded */
 	__u32 flags;     /* sipflipd: STATUS_HEALTHY, STATUS_HUNG, STATUS_MUTE ... as sent in reflections */
 	__u8 forward_to; /* sipflipd: node that gets stale VIP traffic; 0 = drop it */
-	__u8 pad[3];
+	/* sipflipd: nonzero while a switchover lets the server finish: IP frames for
+	 * the VIP go to the ring `held` instead of the stack, and from there to the heir.
+	 */
+	__u8 draining;
+	__u8 pad[2];
 	__u64 agent_pid;        /* sipflipd: the running agent, 0 after a clean stop */
 	__u64 promise_until_ns; /* sipflipd: as a voter, for status only */
 	__u64 pad2[5];
@@ -159,6 +163,18 @@ struct server_socket {
 	__u64 services;
 	__u32 tgid;
 	__u32 pad;
+};
+
+/*
+ * ring buffer held: frames that came for a VIP while its switchover was under way.
+ * Writer: ingress. Reader: sipflipd, which sends them to the new owner.
+ */
+#define HELD_FRAME_BYTES 2048 /* a longer frame is not held but passed */
+struct held_frame {
+	__u64 at_ns;
+	__u32 service;
+	__u32 len; /* bytes of frame[] in use */
+	__u8 frame[HELD_FRAME_BYTES];
 };
 
 /* map keys[slot], ARRAY. SipHash-2-4 keys; slot 0 signs, both are accepted. */
