@@ -30,8 +30,11 @@
 #define MSG_FRAME  122 /* Ethernet, IPv4, UDP, wire_msg */
 #define MSG_AT     42
 
-#define VIP       0x0a090064U /* 10.9.0.100 */
-#define VIP2      0x0a090065U
+#define VIP  0x0a090064U /* 10.9.0.100 */
+#define VIP2 0x0a090065U
+/* Two that share the last byte; the second is on another interface. */
+#define VIP_TWIN  0x0a09006eU
+#define VIP_AWAY  0x0a09016eU
 #define ADDR_SELF 0x0a090002U
 #define ADDR_PEER 0x0a090001U
 #define ADDR_FAR  0x0a0900c8U

@@ -18,13 +18,21 @@ static inline void node_destroy(void *skel)
 	ingress_bpf__destroy(skel);
 }
 
-static inline void node_vip(struct world *w, uint32_t addr)
-{
-	struct ingress_bpf *skel = w->skel;
-	struct inaddr16 key = mapped(addr);
-	struct vip vip = {.service = SERVICE, .ifindex = IFINDEX};
+/* The VIPs of the world. */
+static const struct node_vip {
+	uint32_t addr, ifindex;
+} node_vips[] = {{VIP, IFINDEX}, {VIP2, IFINDEX}, {VIP_TWIN, IFINDEX}, {VIP_AWAY, IFINDEX + 1}};
+#define NODE_VIPS (sizeof(node_vips) / sizeof(node_vips[0]))
 
-	map_put(skel->maps.vips, &key, &vip);
+static inline void node_add_vip(struct ingress_bpf *skel, const struct node_vip *v, bool loaded)
+{
+	struct inaddr16 key = mapped(v->addr);
+	struct vip vip = {.service = SERVICE, .ifindex = v->ifindex};
+
+	if (loaded)
+		map_put(skel->maps.vips, &key, &vip);
+	else
+		vip_slots_add(skel->rodata->vip_slots, &key, vip);
 }
 
 static inline void node_key(struct world *w, uint32_t slot, struct siphash_key key)
@@ -38,21 +46,20 @@ static inline int node_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct ingress_bpf *skel = ingress_bpf__open();
-	const struct inaddr16 vip = mapped(VIP), vip2 = mapped(VIP2);
-	const struct vip value = {.service = SERVICE, .ifindex = IFINDEX};
+	unsigned int i;
 
 	if (!w || !skel)
 		return -1;
-	vip_slots_add(skel->rodata->vip_slots, &vip, value);
-	vip_slots_add(skel->rodata->vip_slots, &vip2, value);
+	for (i = 0; i < NODE_VIPS; i++)
+		node_add_vip(skel, &node_vips[i], false);
 	if (ingress_bpf__load(skel))
 		return -1;
 	w->skel = skel;
 	w->destroy = node_destroy;
 	w->prog = bpf_program__fd(skel->progs.ingress);
 	world_open(w, skel->obj);
-	node_vip(w, VIP);
-	node_vip(w, VIP2);
+	for (i = 0; i < NODE_VIPS; i++)
+		node_add_vip(skel, &node_vips[i], true);
 	node_key(w, 0, key_first);
 	node_key(w, 1, key_second);
 	w->conf[SERVICE] = (struct service_conf){

@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include "egress.skel.h"
+#include "sipflip/slots.h"
 
 #define TC_OK   0
 #define TC_SHOT 2
@@ -304,13 +305,14 @@ static int setup(void **state)
 	const struct egress_case *c = *state;
 	struct world *w = calloc(1, sizeof(*w));
 	struct egress_bpf *skel = egress_bpf__open();
-	struct inaddr16 key = addr_from_be32(htonl(VIP));
+	struct inaddr16 key = addr_from_be32(htonl(VIP)), key6;
 	struct vip vip = {.service = SERVICE, .ifindex = IFINDEX};
 
 	if (!w || !skel)
 		return -1;
-	skel->rodata->vip_last_octet[(VIP & 255) >> 6] |= 1ULL << (VIP & 63);
-	skel->rodata->vip_last_octet[0x66 >> 6] |= 1ULL << (0x66 & 63);
+	memcpy(&key6, vip6, sizeof(key6));
+	vip_slots_add(skel->rodata->vip_slots, &key, vip);
+	vip_slots_add(skel->rodata->vip_slots, &key6, vip);
 	if (egress_bpf__load(skel))
 		return -1;
 	w->skel = skel;

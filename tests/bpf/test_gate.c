@@ -20,7 +20,6 @@ enum extra {
 	ARMED = 1 << 0,
 	FORWARD = 1 << 1,    /* forward_to the peer */
 	PEER_KNOWN = 1 << 2, /* its MAC has been learnt */
-	OTHER_PORT = 1 << 3, /* the VIP is on another interface */
 };
 
 struct gate_case {
@@ -53,6 +52,26 @@ static struct frame request_probe(void)
 static struct frame request_second_vip(void)
 {
 	return frame_arp(mac_all, mac_far, 1, mac_far, ADDR_FAR, mac_none, VIP2);
+}
+static struct frame request_twin(void)
+{
+	return frame_arp(mac_all, mac_far, 1, mac_far, ADDR_FAR, mac_none, VIP_TWIN);
+}
+static struct frame request_twin_of_nobody(void)
+{
+	return frame_arp(mac_all, mac_far, 1, mac_far, ADDR_FAR, mac_none, 0x0a09026e);
+}
+static struct frame request_away(void)
+{
+	return frame_arp(mac_all, mac_far, 1, mac_far, ADDR_FAR, mac_none, VIP_AWAY);
+}
+static struct frame sip_away(void)
+{
+	return frame_udp(mac_self, mac_far, ADDR_FAR, 5060, VIP_AWAY, 5060, "OPTIONS", 7);
+}
+static struct frame sip_twin(void)
+{
+	return frame_udp(mac_self, mac_far, ADDR_FAR, 5060, VIP_TWIN, 5060, "OPTIONS", 7);
 }
 static struct frame request_other(void)
 {
@@ -175,16 +194,22 @@ static const struct gate_case cases[] = {
         CASE(arp_probe_is_answered, OWNER, 0, request_probe, XDP_TX, ANSWER, R(arp_answered)),
         CASE(arp_request_for_a_second_vip_is_answered, OWNER, 0, request_second_vip, XDP_TX, ANSWER,
              R(arp_answered)),
+        CASE(arp_request_for_a_vip_with_a_twin_is_answered, OWNER, 0, request_twin, XDP_TX, ANSWER,
+             R(arp_answered)),
+        CASE(arp_request_for_a_vip_with_a_twin_is_dropped_when_fenced, FENCED, 0, request_twin, XDP_DROP,
+             SAME, R(arp_request_not_owner)),
+        CASE(arp_request_for_an_address_that_ends_like_twins_passes, FENCED, 0, request_twin_of_nobody,
+             XDP_PASS, SAME, NONE),
         CASE(arp_request_is_dropped_when_fenced, FENCED, 0, request, XDP_DROP, SAME,
              R(arp_request_not_owner)),
         CASE(arp_request_is_dropped_when_lease_expired, EXPIRED, 0, request, XDP_DROP, SAME,
              R(arp_request_not_owner)),
         CASE(arp_request_is_dropped_even_when_armed, FENCED, ARMED | PEER_KNOWN | FORWARD, request, XDP_DROP,
              SAME, R(arp_request_not_owner)),
-        CASE(arp_request_on_another_interface_is_left_to_the_stack, OWNER, OTHER_PORT, request, XDP_PASS,
-             SAME, NONE),
-        CASE(arp_request_on_another_interface_is_dropped_when_fenced, FENCED, OTHER_PORT, request, XDP_DROP,
-             SAME, R(arp_request_not_owner)),
+        CASE(arp_request_on_another_interface_is_left_to_the_stack, OWNER, 0, request_away, XDP_PASS, SAME,
+             NONE),
+        CASE(arp_request_on_another_interface_is_dropped_when_fenced, FENCED, 0, request_away, XDP_DROP, SAME,
+             R(arp_request_not_owner)),
         CASE(arp_request_for_another_address_passes, OWNER, 0, request_other, XDP_PASS, SAME, NONE),
         CASE(arp_request_for_an_address_that_only_ends_like_a_vip_passes, FENCED, 0, request_alike, XDP_PASS,
              SAME, NONE),
@@ -203,6 +228,9 @@ static const struct gate_case cases[] = {
              R(arp_malformed)),
 
         CASE(ip_for_the_vip_passes_to_the_owner, OWNER, 0, sip, XDP_PASS, SAME, R(vip_passed)),
+        CASE(ip_for_a_vip_with_a_twin_passes_to_the_owner, OWNER, 0, sip_twin, XDP_PASS, SAME, R(vip_passed)),
+        CASE(ip_for_a_vip_with_a_twin_is_dropped_without_owner, FENCED, 0, sip_twin, XDP_DROP, SAME,
+             R(vip_no_owner)),
         CASE(tcp_for_the_vip_passes_to_the_owner, FOREVER, 0, tcp_to_vip, XDP_PASS, SAME, R(vip_passed)),
         CASE(ip_from_the_peer_passes_to_the_owner, OWNER, PEER_KNOWN, sip_from_peer, XDP_PASS, SAME,
              R(vip_passed)),
@@ -217,8 +245,8 @@ static const struct gate_case cases[] = {
              R(vip_no_owner)),
         CASE(broadcast_ip_is_not_forwarded, FENCED, FORWARD | PEER_KNOWN, sip_broadcast, XDP_DROP, SAME,
              R(vip_no_owner)),
-        CASE(stale_ip_on_another_interface_is_not_forwarded, FENCED, FORWARD | PEER_KNOWN | OTHER_PORT, sip,
-             XDP_DROP, SAME, R(vip_no_owner)),
+        CASE(stale_ip_on_another_interface_is_not_forwarded, FENCED, FORWARD | PEER_KNOWN, sip_away, XDP_DROP,
+             SAME, R(vip_no_owner)),
         CASE(overheard_ip_is_left_alone, FENCED, FORWARD | PEER_KNOWN, sip_to_other_mac, XDP_PASS, SAME,
              NONE),
         CASE(ip_from_a_vip_is_not_forwarded_past_the_fence, FENCED, FORWARD | PEER_KNOWN, sip_spoofed,
@@ -252,13 +280,6 @@ static void prepare(struct world *w, const struct gate_case *c)
 		w->state[SERVICE].forward_to = NODE_PEER;
 	if (c->extra & PEER_KNOWN)
 		memcpy(node_peer(w, NODE_PEER)->mac, mac_peer, 6);
-	if (c->extra & OTHER_PORT) {
-		struct ingress_bpf *skel = w->skel;
-		struct inaddr16 key = mapped(VIP);
-		struct vip vip = {.service = SERVICE, .ifindex = IFINDEX + 1};
-
-		map_put(skel->maps.vips, &key, &vip);
-	}
 }
 
 static struct frame expected(const struct gate_case *c, const struct frame *in)

@@ -547,6 +547,7 @@ void plane_close(struct plane *plane)
 	if (!plane->objects)
 		return;
 	ring_buffer__free(plane->objects->events);
+	ring_buffer__free(plane->objects->held);
 	for (int i = 0; i < plane->objects->n_object; i++)
 		bpf_object__close(plane->objects->object[i]);
 	free(plane->objects);
