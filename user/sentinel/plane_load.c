@@ -208,6 +208,7 @@ static int load_all(struct loader *l)
 			vip_slots_add(l->egress->rodata->vip_slots, addr, vip);
 		}
 	}
+	l->ingress->rodata->echo_port = c->echo_port;
 	l->plane->netns_filter =
 	        libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SKB, BPF_FUNC_get_netns_cookie, NULL) == 1;
 	l->capture->rodata->netns_filter = l->plane->netns_filter;
