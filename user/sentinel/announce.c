@@ -9,6 +9,7 @@
 #include <netinet/if_ether.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "addr.h"
@@ -131,6 +132,22 @@ struct mono announcer_tick(struct announcer *a, struct mono now)
 			wake = a->arbiter_next;
 	}
 	return wake;
+}
+
+void announcer_pass_on(struct announcer *a, const uint8_t *frame, size_t len, const uint8_t to[6])
+{
+	struct sockaddr_ll ll = {
+	        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = a->ifindex};
+	uint8_t macs[12];
+	struct iovec iov[2] = {{macs, sizeof(macs)}, {(void *)(uintptr_t)(frame + 12), len - 12}};
+	struct msghdr msg = {.msg_name = &ll, .msg_namelen = sizeof(ll), .msg_iov = iov, .msg_iovlen = 2};
+
+	memcpy(macs, to, 6);
+	memcpy(macs + 6, a->mac, 6);
+	if (len > sizeof(macs) && sendmsg(a->fd, &msg, MSG_DONTWAIT) == (ssize_t)len)
+		a->sent++;
+	else
+		a->failed++;
 }
 
 void announcer_receive(struct announcer *a, struct mono now)

@@ -58,6 +58,9 @@ void announcer_stop(struct announcer *a);
 /* Sends what is due. Returns when it wants to be called next. */
 struct mono announcer_tick(struct announcer *a, struct mono now);
 
+/* Sends a whole frame to `to`'s MAC, from this node's. */
+void announcer_pass_on(struct announcer *a, const uint8_t *frame, size_t len, const uint8_t to[6]);
+
 /* Reads what came: answers of the arbiter and for the VIP. */
 void announcer_receive(struct announcer *a, struct mono now);
 

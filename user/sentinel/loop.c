@@ -35,6 +35,11 @@ static void on_event(void *ctx, const struct event *event)
 	service_event(ctx, event);
 }
 
+static void on_held(void *ctx, const struct held_frame *frame)
+{
+	service_held(ctx, frame);
+}
+
 static int open_udp(struct sentinel *s)
 {
 	struct sockaddr_in me = {.sin_family = AF_INET, .sin_port = htons(s->config.echo_port)};
@@ -81,6 +86,7 @@ int loop_init(struct sentinel *s)
 	if (s->has_plane && !err) {
 		err = plane_on_event(&s->plane, on_event, s);
 		err = err ? err : watch(s, plane_events_fd(&s->plane), FD_EVENTS);
+		err = err ? err : plane_on_held(&s->plane, on_held, s);
 	}
 	for (int i = 0; i < s->n_service && !err; i++)
 		if (s->service[i].here)
@@ -140,7 +146,7 @@ static void arm_timer(struct sentinel *s, struct mono now)
 	struct itimerspec at = {0};
 
 	for (int i = 0; i < s->n_service; i++) {
-		struct mono t = service_next(&s->service[i], now);
+		struct mono t = service_next(&s->service[i]);
 
 		if (mono_before(t, next))
 			next = t;
@@ -185,7 +191,7 @@ static bool over(const struct sentinel *s)
 	if (!mono_before(clock_now(), s->stop_at))
 		return true;
 	for (int i = 0; i < s->n_service; i++)
-		if (s->service[i].lease.resign.type)
+		if (s->service[i].lease.resign.type || mono_is_set(s->service[i].drain_until))
 			return false;
 	return true;
 }

@@ -68,6 +68,31 @@ int plane_on_event(struct plane *plane, plane_event_fn fn, void *ctx)
 	return o->events ? 0 : -errno;
 }
 
+static int on_held_sample(void *ctx, void *data, size_t size)
+{
+	struct plane_objects *o = ctx;
+	const struct held_frame *held = data;
+
+	if (size >= sizeof(*held) && held->len <= HELD_FRAME_BYTES)
+		o->on_held(o->on_held_ctx, held);
+	return 0;
+}
+
+int plane_on_held(struct plane *plane, plane_held_fn fn, void *ctx)
+{
+	struct plane_objects *o = plane->objects;
+
+	o->on_held = fn;
+	o->on_held_ctx = ctx;
+	o->held = ring_buffer__new(o->map_fd[PLANE_MAP_held], on_held_sample, o, NULL);
+	return o->held ? 0 : -errno;
+}
+
+int plane_held(struct plane *plane)
+{
+	return ring_buffer__consume(plane->objects->held);
+}
+
 int plane_capture_fd(const struct plane *plane)
 {
 	return plane->objects->map_fd[PLANE_MAP_capture];

@@ -63,6 +63,11 @@ int plane_events(struct plane *plane);
 typedef void (*plane_event_fn)(void *ctx, const struct event *event);
 int plane_on_event(struct plane *plane, plane_event_fn fn, void *ctx);
 
+/* Frames that ingress held during a switchover; nothing polls them, plane_held() hands them out. */
+typedef void (*plane_held_fn)(void *ctx, const struct held_frame *frame);
+int plane_on_held(struct plane *plane, plane_held_fn fn, void *ctx);
+int plane_held(struct plane *plane);
+
 /* Descriptor of the ring-buffer map that the call keeper inherits. */
 int plane_capture_fd(const struct plane *plane);
 

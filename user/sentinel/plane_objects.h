@@ -21,7 +21,8 @@
 	X(abi)                                                                                               \
 	X(counters)                                                                                          \
 	X(events)                                                                                            \
-	X(capture)
+	X(capture)                                                                                           \
+	X(held)
 
 enum plane_map {
 #define X(name) PLANE_MAP_##name,
@@ -37,6 +38,9 @@ struct plane_objects {
 	struct ring_buffer *events;
 	plane_event_fn on_event;
 	void *on_event_ctx;
+	struct ring_buffer *held;
+	plane_held_fn on_held;
+	void *on_held_ctx;
 };
 
 #endif

@@ -49,6 +49,11 @@ struct service {
 	uint64_t told_epoch;
 	bool told_owner;
 	uint64_t takeovers;
+	/* a planned hand-over lets the server finish first; unset = none under way */
+	struct mono drain_until;
+	enum cause drain_cause;
+	uint64_t held_sent;
+	uint64_t held_lost;        /* held, but the hand-over failed */
 	struct mono contest_until; /* re-announce until the other claimant is quiet */
 };
 
@@ -127,9 +132,14 @@ void service_tick(struct sentinel *s, struct service *svc, struct mono now);
 void service_message(struct sentinel *s, struct service *svc, const struct msg *msg, struct mono now);
 void service_event(struct sentinel *s, const struct event *event);
 void service_health(struct sentinel *s, struct service *svc, const struct keeper_health *health);
+/*
+ * Planned: checks that it can be done, then lets the server finish what it has for
+ * a moment before it resigns. 0; -EPERM not the owner; -EAGAIN the heir is not ready.
+ */
 int service_hand_over(struct sentinel *s, struct service *svc, enum cause cause, struct mono now);
+void service_held(struct sentinel *s, const struct held_frame *frame);
 struct lease_view service_view(const struct sentinel *s, const struct service *svc, struct mono now);
-struct mono service_next(const struct service *svc, struct mono now);
+struct mono service_next(const struct service *svc);
 void service_find_servers(struct sentinel *s);
 
 /* takeover.c: the records behind `sipflip takeovers`. */

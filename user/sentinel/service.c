@@ -16,8 +16,10 @@
 #include "log.h"
 #include "sentinel.h"
 
-#define ARMED_NS        (200 * NS_PER_MS) /* an agent that stopped turning is not armed for longer */
-#define CONTEST_CALM_NS (2 * NS_PER_S)
+#define ARMED_NS         (200 * NS_PER_MS) /* an agent that stopped turning is not armed for longer */
+#define DRAIN_NS         NS_PER_MS         /* many times what a server needs for one answer */
+#define CONTEST_PAUSE_NS (50 * NS_PER_MS)  /* between two answers to a claim */
+#define CONTEST_CALM_NS  (2 * NS_PER_S)
 
 const char *node_name(const struct sentinel *s, int node)
 {
@@ -258,12 +260,33 @@ void service_start(struct sentinel *s, struct service *svc, struct mono now)
 	}
 }
 
+/* The server had its moment: resign, and what came meanwhile follows the RESIGN on the wire. */
+static void end_drain(struct sentinel *s, struct service *svc, struct mono now)
+{
+	struct lease_actions out = {0};
+	struct lease_view view = service_view(s, svc, now);
+	int err;
+
+	svc->drain_until = mono_ns(0);
+	err = lease_hand_over(&svc->lease, svc->drain_cause, &view, &out);
+	if (!err)
+		finish(s, svc, &out, &view);
+	state_of(s, svc)->draining = 0;
+	plane_held(&s->plane);
+	if (err && svc->lease.state == LEASE_owner)
+		log_error(
+		        "service=%s event=hand-over-failed text=\"the heir was lost at the last moment: %s\"",
+		        svc->conf->name, lease_heir_unready(&svc->lease, &view));
+}
+
 void service_tick(struct sentinel *s, struct service *svc, struct mono now)
 {
 	struct lease_actions out = {0};
 	struct lease_view view;
 	bool healthy;
 
+	if (mono_is_set(svc->drain_until) && !mono_before(now, svc->drain_until))
+		end_drain(s, svc, now);
 	judge_server(s, svc, now);
 	view = service_view(s, svc, now);
 	lease_tick(&svc->lease, &view, &out);
@@ -292,13 +315,32 @@ void service_message(struct sentinel *s, struct service *svc, const struct msg *
 
 int service_hand_over(struct sentinel *s, struct service *svc, enum cause cause, struct mono now)
 {
-	struct lease_actions out = {0};
 	struct lease_view view = service_view(s, svc, now);
-	int err = lease_hand_over(&svc->lease, cause, &view, &out);
 
-	if (!err)
-		finish(s, svc, &out, &view);
-	return err;
+	if (svc->lease.state != LEASE_owner)
+		return -EPERM;
+	if (lease_heir_unready(&svc->lease, &view))
+		return -EAGAIN;
+	if (mono_is_set(svc->drain_until))
+		return 0;
+	svc->drain_cause = cause;
+	svc->drain_until = mono_add(now, DRAIN_NS);
+	state_of(s, svc)->draining = 1;
+	return 0;
+}
+
+void service_held(struct sentinel *s, const struct held_frame *frame)
+{
+	struct service *svc = &s->service[frame->service < (uint32_t)s->n_service ? frame->service : 0];
+	uint8_t to = svc->here ? state_of(s, svc)->forward_to : 0;
+
+	if (!to || svc->lease.state == LEASE_owner) {
+		svc->held_lost++;
+		return;
+	}
+	announcer_pass_on(&svc->announcer, frame->frame, frame->len,
+	                  s->plane.peers[svc->index * MAX_NODES + to].mac);
+	svc->held_sent++;
 }
 
 /* The kernel saw the server go: the one path that must be short. */
@@ -361,6 +403,9 @@ static void contested(struct sentinel *s, struct service *svc, const struct even
 		          svc->conf->name, event->mac[0], event->mac[1], event->mac[2], event->mac[3],
 		          event->mac[4], event->mac[5]);
 	}
+	if (mono_is_set(svc->contest_until) &&
+	    mono_diff(svc->contest_until, view.now) > CONTEST_CALM_NS - CONTEST_PAUSE_NS)
+		return;
 	svc->contest_until = mono_add(view.now, CONTEST_CALM_NS);
 	lease_contested(&svc->lease, &view, &out);
 	finish(s, svc, &out, &view);
@@ -429,13 +474,14 @@ void service_health(struct sentinel *s, struct service *svc, const struct keeper
 	finish(s, svc, &out, &view);
 }
 
-struct mono service_next(const struct service *svc, struct mono now)
+struct mono service_next(const struct service *svc)
 {
 	struct mono next = lease_next(&svc->lease);
 
 	if (svc->here && svc->announcer.step <= 6 && mono_before(svc->announcer.next, next))
 		next = svc->announcer.next;
-	(void)now;
+	if (mono_is_set(svc->drain_until) && mono_before(svc->drain_until, next))
+		next = svc->drain_until;
 	return next;
 }
 
