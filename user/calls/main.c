@@ -28,6 +28,7 @@
 #include "privileges.h"
 #include "replica.h"
 #include "service.h"
+#include "tally.h"
 
 #define TICK_NS (100 * NS_PER_MS)
 
@@ -180,6 +181,10 @@ static int run(const struct keeper_conf *conf, int n, bool capture, bool control
 	if (rc == 0) {
 		calls_log("up=1 pid=%d services=%d uid=%u", getpid(), n, getuid());
 		su_root_run(keeper.root);
+		tally_process(keeper.link, keeper.replica, keeper.capture);
+		for (int i = 0; i < MAX_SERVICES; i++)
+			if (keeper.services[i])
+				tally_service(keeper.services[i]);
 	} else {
 		calls_log("error=\"cannot start: %s\"", strerror(-rc));
 	}
