@@ -88,6 +88,11 @@ static int make_pin_dir(struct loader *l)
 		if (l->plane->pin_dir[i] != '/' && l->plane->pin_dir[i] != '\0')
 			continue;
 		snprintf(path, sizeof(path), "%.*s", (int)i, l->plane->pin_dir);
+		if (mkdir(path, 0700) < 0 && errno == EPERM && strchr(path, '.'))
+			return fail(l, -EPERM,
+			            "cannot make %s: a BPF file system takes no names with a dot; "
+			            "choose another --pin-dir",
+			            path);
 		if (mkdir(path, 0700) < 0 && errno != EEXIST)
 			return fail(l, -errno,
 			            "cannot make %s: %s; mount bpffs: mount -t bpf bpf /sys/fs/bpf", path,
