@@ -301,7 +301,7 @@ void rescue_note(struct rescue *rescue, struct dialog *dialog)
 	struct dialog *other = dialog_peer(rescue->table, dialog);
 
 	/* Calls of the server that runs here now end by its own doing. */
-	if (!rescue->running || dialog->service != rescue->conf.head.service || dialog->state != DIALOG_ENDED)
+	if (dialog->service != rescue->conf.head.service || dialog->state != DIALOG_ENDED)
 		return;
 	if (other && (other->state == DIALOG_RESCUING || other->state == DIALOG_RESCUED))
 		rescue_leg_gone(rescue, dialog);
