@@ -36,7 +36,7 @@ struct mono rescue_now(void)
 struct path {
 	const url_t *request_uri;
 	const sip_route_t *route;
-	const char *next_hop; /* NULL: as request_uri and route say */
+	const char *next_hop; /* URL that the packet itself is sent to */
 };
 
 static const char *flow_url(su_home_t *home, const struct dialog *d)
@@ -63,12 +63,15 @@ static int make_path(su_home_t *home, const struct dialog *d, struct path *ret)
 
 	if (!target || (d->route[0] && !route))
 		return -EINVAL;
-	if (!route || !host_is_ip_address(route->r_url->url_host))
+	if (route && host_is_ip_address(route->r_url->url_host))
+		path.next_hop = url_as_string(home, route->r_url);
+	else
 		path.next_hop = flow_url(home, d);
+	if (!path.next_hop)
+		return -ENOMEM;
 	if (route && !url_has_param(route->r_url, "lr")) {
 		/* strict router: its URI goes into the first line, the target to the end of the route */
 		path.request_uri = route->r_url;
-		path.route = route->r_next;
 		for (end = &route->r_next; *end; end = &(*end)->r_next)
 			;
 		*end = sip_route_create(home, target, NULL);
