@@ -438,6 +438,74 @@ static void one_lost_options_is_not_a_hang(void **state)
 	assert_in_range(s.probe.n_out, 0, 2);
 }
 
+static int64_t five_ms(struct sim *s)
+{
+	return (int64_t)((5 + 3 * uniform(s)) * MS);
+}
+
+static void a_pause_after_few_answers_is_not_a_hang(void **state)
+{
+	struct sim s;
+
+	sim_init(&s, five_ms);
+	s.in_order = true;
+	run(&s, 1500 * MS);
+	/* 150 quick answers promise little */
+	assert_true(s.probe.limit_ns < 200 * MS);
+	s.last_answer_at = s.now.ns + 60 * MS;
+	run(&s, 100 * MS);
+	assert_int_equal(s.hung_verdicts, 0);
+	assert_in_range(s.probe.max_us, 50000, 62000);
+}
+
+static void one_lost_options_is_not_a_hang_when_probing_slowly(void **state)
+{
+	struct sim s;
+
+	sim_init(&s, fast);
+	s.probe.conf.interval_ns = 100 * MS;
+	run(&s, 60 * NS_PER_S);
+	assert_int_equal(s.probe.limit_ns, FLOOR);
+	for (int i = 0; i < 20; i++) {
+		uint64_t sent = s.probe.probes;
+
+		while (s.probe.probes == sent)
+			run(&s, MS / 10);
+		s.n_flight = 0;
+		run(&s, NS_PER_S);
+	}
+	assert_int_equal(s.hung_verdicts, 0);
+	hang(&s);
+	run(&s, 250 * MS);
+	assert_int_equal(s.probe.verdict, HEALTH_HUNG);
+}
+
+static void an_answer_that_waits_in_the_socket_is_read_before_judging(void **state)
+{
+	struct probe_turn turn;
+	struct sim s;
+
+	sim_init(&s, fast);
+	run(&s, 10 * NS_PER_S);
+	hang(&s);
+	run(&s, FLOOR - MS);
+	while (!probe_suspects(&s.probe)) {
+		assert_int_equal(s.probe.verdict, HEALTH_OK);
+		s.now = s.wake;
+		turn = probe_tick(&s.probe, s.now);
+		s.wake = turn.wake;
+		if (turn.send)
+			send_one(&s);
+	}
+	/* the loop's next turn finds it, before the tick that would judge */
+	assert_int_equal(s.probe.verdict, HEALTH_OK);
+	probe_answered(&s.probe, s.probe.out[0].seq, mono_add(s.now, MS / 10));
+	s.now = s.wake;
+	probe_tick(&s.probe, s.now);
+	assert_int_equal(s.probe.verdict, HEALTH_OK);
+	assert_false(probe_suspects(&s.probe));
+}
+
 static void refused_at_once_and_ok_after_three_answers(void **state)
 {
 	struct sim s;
@@ -579,6 +647,9 @@ int main(void)
 	        cmocka_unit_test(any_sip_from_the_server_is_a_sign_of_life),
 	        cmocka_unit_test(an_old_sign_of_life_counts_from_when_it_was),
 	        cmocka_unit_test(one_lost_options_is_not_a_hang),
+	        cmocka_unit_test(a_pause_after_few_answers_is_not_a_hang),
+	        cmocka_unit_test(one_lost_options_is_not_a_hang_when_probing_slowly),
+	        cmocka_unit_test(an_answer_that_waits_in_the_socket_is_read_before_judging),
 	        cmocka_unit_test(refused_at_once_and_ok_after_three_answers),
 	        cmocka_unit_test(refused_then_silent_is_unknown_not_hung),
 	        cmocka_unit_test(a_server_that_becomes_slow_raises_the_limit),
