@@ -86,11 +86,15 @@ expect() { # 'what' command...
 
 # --- observers -------------------------------------------------------------------
 start_observers() {
-	nsenter --net="/run/netns/sf-$LAB-c" "$BUILD/tools/vipwatch" eth0 "$VIP:5060" >"$SCRATCH/wire.json" 2>&1 &
+	nsenter --net="/run/netns/sf-$LAB-c" "$BUILD/tools/vipwatch" eth0 "$VIP:5060" \
+		>"$SCRATCH/wire.json" 2>"$SCRATCH/wire.err" &
 	observers=$!
 	"$BUILD/tools/ownwatch" watch a="$PINS/$LAB-a/ownership" b="$PINS/$LAB-b/ownership" \
-		>"$SCRATCH/words.json" 2>&1 &
+		>"$SCRATCH/words.json" 2>"$SCRATCH/words.err" &
 	observers="$observers $!"
+	# Nothing may happen before both look; where there is an owner, before it has been seen.
+	wait_for 5 grep -q watching "$SCRATCH/words.err" || fail "ownwatch: $(cat "$SCRATCH/words.err")"
+	nobody_owns || wait_for 5 grep -q answered "$SCRATCH/wire.err" || fail "vipwatch: $(cat "$SCRATCH/wire.err")"
 }
 stop_observers() {
 	# shellcheck disable=SC2086
@@ -139,7 +143,7 @@ end() {
 
 # For scenarios in which NODE keeps the VIP from beginning to end; after `end`.
 expect_no_blip() { # node
-	expect "the lease of $1 lapsed" words ".nodes.$1.samples > 0 and .nodes.$1.owned == .nodes.$1.samples"
+	expect "the lease of $1 lapsed" words ".nodes.$1.owned > 0 and .nodes.$1.lost == .nodes.$1.stalled"
 	expect "another MAC than ${MAC[$1]} answered" wire ".arp.by | keys == [\"${MAC[$1]}\"]"
 }
 

@@ -9,8 +9,8 @@
  * lab's scenarios; it only reads.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/bpf.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +26,7 @@
 #include "sipflip/abi.h"
 
 #define NODES_MAX 8
+#define STALL_NS  10000000ULL
 
 struct node {
 	const char *name;
@@ -35,6 +36,7 @@ struct node {
 	uint64_t owned;    /* samples with the lease running */
 	uint64_t gained;   /* times it became owner, seen between samples */
 	uint64_t lost;     /* times it stopped being owner */
+	uint64_t stalled;  /* those of them that a stall of this machine explains */
 	uint64_t since_ns; /* start of the present time without ownership; 0 = owns now */
 	uint64_t longest_lapse_ns;
 	bool owns;
@@ -69,7 +71,7 @@ static const volatile uint64_t *open_word(const char *pin)
 	return map == MAP_FAILED ? NULL : map;
 }
 
-static void sample(struct node *node)
+static void sample(struct node *node, uint64_t gap_ns)
 {
 	uint64_t before = boot_ns();
 	bool owns = node->word && *node->word > before;
@@ -78,6 +80,8 @@ static void sample(struct node *node)
 	node->owned += owns;
 	node->gained += owns && !node->owns;
 	node->lost += !owns && node->owns;
+	/* A word that a stall let run out; one that was stored as 0 was given up. */
+	node->stalled += !owns && node->owns && gap_ns > STALL_NS && *node->word != LEASE_FENCED;
 	if (!owns && (node->owns || !node->since_ns))
 		node->since_ns = before;
 	if (node->since_ns && before - node->since_ns > node->longest_lapse_ns)
@@ -117,28 +121,35 @@ static int once(struct node *nodes, int n)
 	return 0;
 }
 
-static void print_json(const struct node *nodes, int n, uint64_t both, uint64_t none_ns)
+static void print_json(const struct node *nodes, int n, uint64_t both, uint64_t none_ns, uint64_t gap_ns)
 {
-	printf("{\"both_owned\":%llu,\"longest_without_owner_ms\":%.3f,\"nodes\":{", (unsigned long long)both,
-	       none_ns / 1e6);
+	printf("{\"both_owned\":%llu,\"longest_without_owner_ms\":%.3f,\"longest_stall_ms\":%.3f,\"nodes\":{",
+	       (unsigned long long)both, none_ns / 1e6, gap_ns / 1e6);
 	for (int i = 0; i < n; i++)
 		printf("%s\"%s\":{\"owns\":%d,\"samples\":%llu,\"owned\":%llu,\"gained\":%llu,\"lost\":%llu,"
-		       "\"longest_lapse_ms\":%.3f}",
+		       "\"stalled\":%llu,\"longest_lapse_ms\":%.3f}",
 		       i ? "," : "", nodes[i].name, nodes[i].owns, (unsigned long long)nodes[i].samples,
 		       (unsigned long long)nodes[i].owned, (unsigned long long)nodes[i].gained,
-		       (unsigned long long)nodes[i].lost, nodes[i].longest_lapse_ns / 1e6);
+		       (unsigned long long)nodes[i].lost, (unsigned long long)nodes[i].stalled,
+		       nodes[i].longest_lapse_ns / 1e6);
 	printf("}}\n");
 }
 
 static int watch(struct node *nodes, int n, long every_us)
 {
 	struct timespec pause = {every_us / 1000000, every_us % 1000000 * 1000};
-	uint64_t both = 0, longest_none = 0, none_since = 0, reopen_at = 0;
+	struct sched_param priority = {.sched_priority = 60};
+	uint64_t both = 0, longest_none = 0, none_since = 0, reopen_at = 0, last = boot_ns(), longest_gap = 0;
 
 	prctl(PR_SET_TIMERSLACK, 1000);
+	sched_setscheduler(0, SCHED_FIFO, &priority);
+	fprintf(stderr, "watching\n");
 	while (!stop) {
 		bool any = false;
-		uint64_t now = boot_ns();
+		uint64_t now = boot_ns(), gap = now - last;
+		last = now;
+		if (gap > longest_gap)
+			longest_gap = gap;
 		if (now >= reopen_at) {
 			for (int i = 0; i < n; i++)
 				if (!nodes[i].word)
@@ -146,7 +157,7 @@ static int watch(struct node *nodes, int n, long every_us)
 			reopen_at = now + 20000000;
 		}
 		for (int i = 0; i < n; i++) {
-			sample(&nodes[i]);
+			sample(&nodes[i], gap);
 			any |= nodes[i].owns;
 			for (int j = 0; j < i; j++)
 				both += both_own(&nodes[j], &nodes[i]);
@@ -159,7 +170,7 @@ static int watch(struct node *nodes, int n, long every_us)
 			longest_none = now - none_since;
 		nanosleep(&pause, NULL);
 	}
-	print_json(nodes, n, both, longest_none);
+	print_json(nodes, n, both, longest_none, longest_gap);
 	return 0;
 }
 

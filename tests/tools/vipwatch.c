@@ -6,6 +6,7 @@
  * SIGTERM, SIGINT or the time is over, and then prints one JSON object: answers
  * by MAC and by server name, requests answered twice, how often the answerer
  * changed or two overlapped, longest silences. It judges nothing and answers nothing.
+ * On stderr it says "answered" at the first answer to ARP.
  *
  * So that an answer cannot be taken for one to another request, the ARP sender
  * address carries the request's number (VIP's /25 from .128 on), and the CSeq
@@ -204,6 +205,8 @@ static void arp_take(struct watcher *w)
 		return;
 	snprintf(name, sizeof(name), "%02x:%02x:%02x:%02x:%02x:%02x", arp.arp_sha[0], arp.arp_sha[1],
 	         arp.arp_sha[2], arp.arp_sha[3], arp.arp_sha[4], arp.arp_sha[5]);
+	if (!w->arp.answered)
+		fprintf(stderr, "answered\n");
 	/* The newest request whose number ends as the address does. */
 	uint64_t slot = (uint64_t)(arp.arp_tpa[3] - 128) % RING;
 	asked_answer(&w->arp, w->arp.seq[slot], name, now_ns());
