@@ -142,6 +142,8 @@ static void fill_readiness(const struct sentinel *s, const struct service *svc, 
 	else
 		why = heir ? heard_unready(svc, heir) : lease_self_unready(&svc->lease, view);
 	r->heir_ready = !why && heir;
+	if (svc->plane_broken)
+		why = "the data plane here is detached; restart sipflipd";
 	snprintf(r->not_ready, sizeof(r->not_ready), "%s", why ? why : "");
 }
 

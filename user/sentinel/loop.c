@@ -183,6 +183,16 @@ static void urgent(struct sentinel *s, const struct epoll_event *ev, int n)
 		service_tick(s, &s->service[i], now);
 }
 
+static void check_planes(struct sentinel *s, struct mono now)
+{
+	if (!s->has_plane || mono_before(now, s->plane_check_at))
+		return;
+	s->plane_check_at = mono_add(now, NS_PER_S);
+	for (int i = 0; i < s->n_service; i++)
+		if (s->service[i].here)
+			service_check_plane(s, &s->service[i]);
+}
+
 /* A clean stop hands over and goes on for a moment, until the heirs have shown themselves. */
 static bool over(const struct sentinel *s)
 {
@@ -223,6 +233,7 @@ int loop_run(struct sentinel *s)
 				control_readable(s, (int)(ev[i].data.u64 - FD_CLIENT));
 		}
 		control_flush(s);
+		check_planes(s, begin);
 		log_flush();
 		if (mono_diff(clock_now(), begin) > s->turn_max_ns)
 			s->turn_max_ns = mono_diff(clock_now(), begin);

@@ -57,6 +57,13 @@ void plane_close(struct plane *plane);
 /* Detaches and unpins everything under pin_dir. Returns how many things it removed. */
 int plane_unload(const char *pin_dir, const struct config *config);
 
+/*
+ * Are gate and fence still attached to this interface? Puts back what somebody
+ * took off. 0 = all there, 1 = was put back, -errno = gone and cannot be put back.
+ * Two netlink round trips; for the calm part of the loop.
+ */
+int plane_check(struct plane *plane, const struct iface *iface);
+
 /* To poll; then plane_events() calls `on_event` for each. */
 int plane_events_fd(const struct plane *plane);
 int plane_events(struct plane *plane);

@@ -390,10 +390,10 @@ static int pin_link(struct loader *l, struct bpf_link *link, const char *name)
 	return err ? fail(l, err, "cannot pin link %s: %s", name, strerror(-err)) : 0;
 }
 
-static bool update_link(struct loader *l, const char *name, struct bpf_program *prog)
+static bool update_link(const struct plane *plane, const char *name, struct bpf_program *prog)
 {
 	char path[192];
-	struct bpf_link *link = bpf_link__open(pin_path(l->plane->pin_dir, name, path));
+	struct bpf_link *link = bpf_link__open(pin_path(plane->pin_dir, name, path));
 	int err;
 
 	if (!link)
@@ -407,7 +407,7 @@ static int attach_cgroup(struct loader *l, struct bpf_program *prog, const char 
 {
 	struct bpf_link *link;
 
-	if (update_link(l, name, prog))
+	if (update_link(l->plane, name, prog))
 		return 0;
 	link = bpf_program__attach_cgroup(prog, l->cgroup_fd);
 	if (!link)
@@ -425,15 +425,20 @@ static int attach_raw(struct loader *l, struct bpf_program *prog, const char *na
 	return pin_link(l, link, name);
 }
 
-static int attach_tc(struct loader *l, const struct iface *iface)
+static int put_fence(int prog_fd, const struct iface *iface)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = iface->ifindex, .attach_point = BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE, .priority = TC_PRIORITY,
-	            .flags = BPF_TC_F_REPLACE, .prog_fd = bpf_program__fd(l->egress->progs.egress));
+	            .flags = BPF_TC_F_REPLACE, .prog_fd = prog_fd);
 	int err = bpf_tc_hook_create(&hook);
 
-	if (!err || err == -EEXIST)
-		err = bpf_tc_attach(&hook, &opts);
+	return !err || err == -EEXIST ? bpf_tc_attach(&hook, &opts) : err;
+}
+
+static int attach_tc(struct loader *l, const struct iface *iface)
+{
+	int err = put_fence(bpf_program__fd(l->egress->progs.egress), iface);
+
 	return err ? fail(l, err, "cannot attach the fence to %s (TC egress): %s", iface->name,
 	                  strerror(-err))
 	           : 0;
@@ -447,7 +452,7 @@ static int attach_xdp(struct loader *l, const struct iface *iface, int *ret_mode
 	int err;
 
 	snprintf(name, sizeof(name), "link_xdp_%s", iface->name);
-	if (!update_link(l, name, l->ingress->progs.ingress)) {
+	if (!update_link(l->plane, name, l->ingress->progs.ingress)) {
 		link = bpf_program__attach_xdp(l->ingress->progs.ingress, iface->ifindex);
 		if (!link && errno == EBUSY)
 			return fail(
@@ -546,6 +551,56 @@ int plane_open(struct plane *plane, const struct plane_conf *conf, struct plane_
 	if (err && !plane->adopted)
 		plane_unload(plane->pin_dir, conf->config);
 	return err;
+}
+
+static bool fence_there(const struct iface *iface)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = iface->ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE, .priority = TC_PRIORITY);
+
+	return !bpf_tc_query(&hook, &opts);
+}
+
+static bool gate_there(const struct iface *iface)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	return !bpf_xdp_query(iface->ifindex, 0, &query) && query.attach_mode != XDP_ATTACHED_NONE;
+}
+
+static int program_fd(const struct plane *plane, const char *name)
+{
+	const struct plane_objects *o = plane->objects;
+
+	for (int i = 0; i < o->n_object; i++) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(o->object[i], name);
+
+		if (prog)
+			return bpf_program__fd(prog);
+	}
+	return -ENOENT;
+}
+
+int plane_check(struct plane *plane, const struct iface *iface)
+{
+	char name[32], path[192];
+	int err = 0, put_back = 0, fd;
+
+	if (!fence_there(iface)) {
+		err = put_fence(program_fd(plane, "egress"), iface);
+		put_back = 1;
+	}
+	if (err || gate_there(iface))
+		return err ? err : put_back;
+	/* the old link, if it is still pinned, holds a device that is no more */
+	snprintf(name, sizeof(name), "link_xdp_%s", iface->name);
+	unlink(pin_path(plane->pin_dir, name, path));
+	fd = bpf_link_create(program_fd(plane, "ingress"), iface->ifindex, BPF_XDP, NULL);
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_pin(fd, path);
+	close(fd);
+	return err ? err : 1;
 }
 
 void plane_close(struct plane *plane)

@@ -35,8 +35,9 @@ struct service {
 	struct announcer announcer;
 	/* health of the own server */
 	struct keeper_health health; /* the call keeper's last word */
-	bool ever_ok;
-	uint32_t server_tgid; /* 0 = none known to the kernel's watch */
+	bool ever_ok;                /* since it was bound, or last hung or refused */
+	bool plane_broken;           /* gate or fence is gone and could not be put back */
+	uint32_t server_tgid;        /* 0 = none known to the kernel's watch */
 	enum cause ill;
 	struct mono ill_since;
 	enum cause death; /* how the kernel saw it end */
@@ -104,6 +105,7 @@ struct sentinel {
 	int rt_priority; /* granted; 0 = none */
 	struct echo_wake wake;
 	struct mono started;
+	struct mono plane_check_at;
 	struct keeper keeper;
 	struct control control;
 	struct ctl_takeover takeover[SENTINEL_TAKEOVERS];
@@ -140,6 +142,8 @@ int service_hand_over(struct sentinel *s, struct service *svc, enum cause cause,
 void service_held(struct sentinel *s, const struct held_frame *frame);
 struct lease_view service_view(const struct sentinel *s, const struct service *svc, struct mono now);
 struct mono service_next(const struct service *svc);
+/* Once a second: is the data plane still there? */
+void service_check_plane(struct sentinel *s, struct service *svc);
 void service_find_servers(struct sentinel *s);
 
 /* takeover.c: the records behind `sipflip takeovers`. */

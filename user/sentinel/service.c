@@ -45,6 +45,8 @@ static enum cause server_ill(const struct sentinel *s, const struct service *svc
 	const struct service_state *state = state_of(s, svc);
 	bool alive = svc->server_tgid != 0;
 
+	if (svc->plane_broken)
+		return CAUSE_data_plane;
 	if (__atomic_load_n(&state->server_dead_ns, __ATOMIC_ACQUIRE))
 		return svc->death ? svc->death : CAUSE_server_exit;
 	if (!svc->conf->probe)
@@ -58,7 +60,7 @@ static enum cause server_ill(const struct sentinel *s, const struct service *svc
 		return CAUSE_server_refused;
 	default:
 		/* the call keeper restarts or was stalled: its silence is not the server's */
-		return alive && svc->ever_ok ? CAUSE_none : CAUSE_server_absent;
+		return svc->ever_ok ? CAUSE_none : CAUSE_server_absent;
 	}
 }
 
@@ -253,7 +255,7 @@ void service_start(struct sentinel *s, struct service *svc, struct mono now)
 		         c->name, (unsigned long long)epoch);
 		announcer_start(&svc->announcer, now);
 		/* healthy by the kernel's word until the new call keeper has probed */
-		svc->ever_ok = svc->server_tgid != 0;
+		svc->ever_ok = svc->server_tgid || s->plane.state[svc->index].flags & STATUS_HEALTHY;
 	} else if (svc->here) {
 		plane_fence(&s->plane, svc->index);
 		s->plane.state[svc->index].forward_to = 0;
@@ -458,6 +460,8 @@ void service_health(struct sentinel *s, struct service *svc, const struct keeper
 	if (!svc->here)
 		return;
 	svc->health = *health;
+	if (health->verdict == HEALTH_HUNG || health->verdict == HEALTH_REFUSED)
+		svc->ever_ok = false;
 	if (health->verdict == HEALTH_OK) {
 		svc->ever_ok = true;
 		/* it answered after its "death": a second process serves, or a socket was renewed */
@@ -483,6 +487,22 @@ struct mono service_next(const struct service *svc)
 	if (mono_is_set(svc->drain_until) && mono_before(svc->drain_until, next))
 		next = svc->drain_until;
 	return next;
+}
+
+void service_check_plane(struct sentinel *s, struct service *svc)
+{
+	int err = plane_check(&s->plane, &svc->iface);
+
+	if (err == 1)
+		log_error("service=%s event=data-plane-put-back interface=%s text=\"gate or fence had been "
+		          "taken off; see who runs ip link, tc or bpftool\"",
+		          svc->conf->name, svc->iface.name);
+	if (err < 0 && !svc->plane_broken)
+		log_error(
+		        "service=%s event=data-plane-gone interface=%s error=\"%s\" text=\"nothing gates or "
+		        "fences the VIP here; take it off the interface, mend that, restart sipflipd\"",
+		        svc->conf->name, svc->iface.name, strerror(-err));
+	svc->plane_broken = err < 0;
 }
 
 static bool serves(const struct config_service *c, const struct finder_socket *sock)
