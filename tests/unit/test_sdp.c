@@ -37,6 +37,19 @@ static void parses_origin_and_media(void **state)
 	assert_true(sdp.media[1].crypto);
 }
 
+static void origin_alone_reads_the_same(void **state)
+{
+	struct sdp whole, origin;
+
+	assert_int_equal(sdp_parse(OFFER, strlen(OFFER), &whole), 0);
+	assert_int_equal(sdp_parse_origin(OFFER, strlen(OFFER), &origin), 0);
+	assert_int_equal(origin.version, whole.version);
+	assert_int_equal(origin.origin.len, whole.origin.len);
+	assert_memory_equal(origin.session_id.at, whole.session_id.at, whole.session_id.len);
+	assert_int_equal(origin.n_media, 0);
+	assert_int_equal(sdp_parse_origin("v=0\r\n", 5, &origin), -EINVAL);
+}
+
 static void session_attributes_hold_for_each_media(void **state)
 {
 	const char *text =
@@ -133,6 +146,7 @@ static void any_cut_and_any_changed_byte_is_survived(void **state)
 		for (i = 0; n && i < (size_t)(round % 4); i++)
 			copy[rand_r(&seed) % (int)n] = (char)rand_r(&seed);
 		parsed += !sdp_parse(copy, n, &sdp);
+		sdp_parse_origin(copy, n, &sdp);
 		sdp_continue(copy, n, OFFER, len, out, sizeof(out));
 		sdp_continue(OFFER, len, copy, n, out, sizeof(out));
 		sdp_cut_media(copy, n, 1, out, sizeof(out));
@@ -145,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(parses_origin_and_media),
+	        cmocka_unit_test(origin_alone_reads_the_same),
 	        cmocka_unit_test(session_attributes_hold_for_each_media),
 	        cmocka_unit_test(bad_origin_is_refused),
 	        cmocka_unit_test(next_version_keeps_the_origin_known_to_the_far_end),

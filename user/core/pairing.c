@@ -54,7 +54,7 @@ static bool same_origin(const char *a, size_t a_len, const char *b, size_t b_len
 {
 	struct sdp x, y;
 
-	if (sdp_parse(a, a_len, &x) || sdp_parse(b, b_len, &y))
+	if (!a_len || !b_len || sdp_parse_origin(a, a_len, &x) || sdp_parse_origin(b, b_len, &y))
 		return false;
 	return x.session_id.len >= MIN_ID && x.session_id.len == y.session_id.len &&
 	       x.username.len == y.username.len &&

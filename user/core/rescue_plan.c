@@ -94,6 +94,9 @@ enum rescue_plan rescue_plan_of(struct dialog_table *table, const struct dialog 
 	if (dialog->version && memo->version == dialog->version && memo->peer_version == peer_version)
 		return memo->value;
 	*memo = (struct dialog_memo){dialog->version, peer_version, (uint8_t)decide(table, dialog, peer)};
+	/* A call that can be rescued can be from either leg: the media is looked at once. */
+	if (peer && memo->value == PLAN_agent)
+		*dialog_memo(table, peer) = (struct dialog_memo){peer_version, dialog->version, PLAN_agent};
 	return memo->value;
 }
 

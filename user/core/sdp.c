@@ -120,6 +120,24 @@ static void parse_attribute(struct sdp_span line, struct sdp_media *media)
 		media->crypto = true;
 }
 
+int sdp_parse_origin(const char *text, size_t len, struct sdp *ret)
+{
+	const char *at = text, *end = text + len;
+	struct sdp_span line;
+
+	while (next_line(&at, end, &line)) {
+		struct sdp sdp = {0};
+
+		if (!starts(line, "o="))
+			continue;
+		if (parse_origin(line, &sdp))
+			return -EINVAL;
+		*ret = sdp;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 int sdp_parse(const char *text, size_t len, struct sdp *ret)
 {
 	const char *at = text, *end = text + len;

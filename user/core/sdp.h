@@ -50,6 +50,9 @@ struct sdp {
 /* 0, or -EINVAL: no o= line, or it does not read as RFC 8866 5.2 has it. */
 int sdp_parse(const char *text, size_t len, struct sdp *ret);
 
+/* Only the o= line, for who compares many: the rest of *ret is zero. */
+int sdp_parse_origin(const char *text, size_t len, struct sdp *ret);
+
 /*
  * Makes `text` the next version of a session that `before` described: its o= line
  * with the version raised by one (RFC 3264 section 8), and as many m= lines at
