@@ -25,6 +25,7 @@
 #define RUNS        11
 #define REPEAT      1000000
 #define ACT_SHOT    2
+#define IMAGE_PAD   6 /* bench.bpf.c: struct image */
 #define RUN_INGRESS 0 /* bench.bpf.c: targets[] */
 #define RUN_NOTHING 1
 
@@ -103,14 +104,12 @@ static int measure_plain(struct figure *fig, int prog, int nothing, const struct
 /* Behind `replay`, next to nothing behind the same. */
 static int measure_replayed(struct bench *b, struct figure *fig, int replay, const struct frame *f)
 {
-	struct {
-		__u64 word[16];
-	} image = {0};
+	uint8_t image[IMAGE_PAD + MSG_FRAME] = {0};
 	uint32_t zero = 0;
 	int i, rc = 0;
 
-	memcpy(&image, f->b, f->len);
-	if (bpf_map_update_elem(bpf_map__fd(b->aid->maps.images), &zero, &image, BPF_ANY))
+	memcpy(image + IMAGE_PAD, f->b, f->len);
+	if (bpf_map_update_elem(bpf_map__fd(b->aid->maps.images), &zero, image, BPF_ANY))
 		return -errno;
 	for (i = 0; i < RUNS && !rc; i++) {
 		b->aid->bss->target = RUN_NOTHING;

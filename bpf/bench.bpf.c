@@ -12,12 +12,19 @@ MAP(peers);
 
 #include "lib/cursor.h"
 
-#define ARP_WORDS  7  /* of 8 bytes, from the start of the frame: more than ARP uses */
-#define ECHO_WORDS 15 /* and 2 bytes: the whole frame */
-#define WORD_AGO   1  /* lapsed, so that every grant moves it */
+/*
+ * A frame as 2 bytes and then words of 8: so a message's own words are written
+ * whole, and reading them does not wait as it never would for a NIC's frame.
+ */
+#define LEAD       2
+#define ARP_WORDS  5
+#define ECHO_WORDS 15
+#define WORD_AGO   1 /* lapsed, so that every grant moves it */
 
 struct image {
-	__u64 word[16];
+	__u8 pad[8 - LEAD];
+	__u8 lead[LEAD];
+	__u64 word[ECHO_WORDS];
 };
 
 struct {
@@ -51,27 +58,26 @@ int nothing_tc(struct __sk_buff *skb)
 	return 0;
 }
 
-static __always_inline void put_back(struct xdp_md *ctx, int words, int rest)
+static __always_inline void put_back(struct xdp_md *ctx, int words)
 {
 	struct cursor c = {(void *)(long)ctx->data, (void *)(long)ctx->data_end};
-	void *frame = take(&c, words * 8 + rest);
+	void *frame = take(&c, LEAD + words * 8);
 	__u32 zero = 0;
 	struct image *image = bpf_map_lookup_elem(&images, &zero);
 	int i;
 
 	if (!frame || !image)
 		return;
+	AT16(frame) = AT16(image->lead);
 #pragma unroll
 	for (i = 0; i < words; i++)
-		AT64(frame + i * 8) = image->word[i];
-	if (rest)
-		AT16(frame + words * 8) = image->word[words];
+		AT64(frame + LEAD + i * 8) = image->word[i];
 }
 
 SEC("xdp")
 int replay_arp(struct xdp_md *ctx)
 {
-	put_back(ctx, ARP_WORDS, 0);
+	put_back(ctx, ARP_WORDS);
 	bpf_tail_call(ctx, &targets, target);
 	return XDP_ABORTED;
 }
@@ -83,7 +89,7 @@ int replay_echo(struct xdp_md *ctx)
 	struct ownership *word = bpf_map_lookup_elem(&ownership, &index);
 	struct peer *record;
 
-	put_back(ctx, ECHO_WORDS, 2);
+	put_back(ctx, ECHO_WORDS);
 	index = peer;
 	record = bpf_map_lookup_elem(&peers, &index);
 	if (word && record) {

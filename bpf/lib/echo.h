@@ -17,16 +17,22 @@
 #define AGE_NEVER     0xffffffffU
 #define STATUS_KERNEL (STATUS_OWNER | STATUS_ARMED | STATUS_SERVER_DEAD) /* told by the maps here */
 
-/* In microseconds; then_ns 0 = never, and what does not fit is as good as never. */
+/*
+ * In microseconds; then_ns 0 = never, and what does not fit is as good as never.
+ * x / 125 is x * 274877907 >> 35 for every x below 2^32: a division would cost
+ * more than the rest of the reflection's head.
+ */
 static __always_inline __u32 age_us(__u64 then_ns, __u64 now_ns)
 {
-	__u64 age;
+	__u64 age_ns = now_ns - then_ns, age;
 
 	if (!then_ns)
 		return AGE_NEVER;
 	if (now_ns <= then_ns)
 		return 0;
-	age = (now_ns - then_ns) / 1000;
+	if (age_ns >> 35 == 0)
+		return (age_ns >> 3) * 274877907 >> 35;
+	age = age_ns / 1000;
 	return age < AGE_NEVER ? age : AGE_NEVER;
 }
 
@@ -131,26 +137,49 @@ static __always_inline void swap_addresses(const struct message *m)
 		ip_set_ttl(m->ip, REFLECT_TTL);
 }
 
-/* seq and sent_ns stay the voter's own: it matches them with what it sent. */
+/* Two 32-bit fields that are neighbours on the wire, as one word. */
+static __always_inline __u64 word_of(__be32 first, __be32 second)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return first | (__u64)second << 32;
+#else
+	return (__u64)first << 32 | second;
+#endif
+}
+
+/*
+ * The reflection is made in whole words and hashed from there: reading it back
+ * from the frame in other sizes than it was written would stall. seq and sent_ns
+ * stay the voter's own: it matches them with what it sent.
+ */
 static __always_inline int reflect(const struct message *m)
 {
-	struct wire_msg *msg = m->msg;
+	const struct service_conf *conf = m->conf;
+	const struct service_state *state = m->state;
+	const struct wire_msg *msg = m->msg;
+	__u64 *frame = (__u64 *)m->msg;
+	__u64 word[MSG_WORDS + 1];
+	int i;
 
 	if (!fence_lets_v4(m->ip->daddr, m->now_ns))
 		return verdict(XDP_DROP, REASON_tx_fenced);
+	word[0] = word_of(
+	        bpf_htonl(WIRE_MAGIC << 16 | WIRE_VERSION << 8 | WIRE_REFLECT),
+	        bpf_htonl((__u32)msg->service << 24 | (__u32)conf->node << 16 | (__u32)msg->sender << 8));
+	word[1] = bpf_cpu_to_be64(state->epoch);
+	word[2] = msg->seq;
+	word[3] = bpf_cpu_to_be64(conf->incarnation);
+	word[4] = msg->sender_inc;
+	word[5] = msg->sent_ns;
+	word[6] = bpf_cpu_to_be64(m->now_ns);
+	word[7] = word_of(msg->config_tag, bpf_htonl(status_flags(m)));
+	word[8] = word_of(bpf_htonl(age_us(state->ok_ns, m->now_ns)),
+	                  bpf_htonl(age_us(state->turn_ns, m->now_ns)));
+	word[9] = siphash_msg(word, m->key);
 	swap_addresses(m);
-	msg->type = WIRE_REFLECT;
-	msg->target = msg->sender;
-	msg->sender = m->conf->node;
-	msg->detail = 0;
-	msg->epoch = bpf_cpu_to_be64(m->state->epoch);
-	msg->target_inc = msg->sender_inc;
-	msg->sender_inc = bpf_cpu_to_be64(m->conf->incarnation);
-	msg->grant_ns = bpf_cpu_to_be64(m->now_ns);
-	msg->flags = bpf_htonl(status_flags(m));
-	msg->ok_age_us = bpf_htonl(age_us(m->state->ok_ns, m->now_ns));
-	msg->turn_age_us = bpf_htonl(age_us(m->state->turn_ns, m->now_ns));
-	AT64(msg->tag) = siphash_msg(msg, m->key);
+#pragma unroll
+	for (i = 0; i < MSG_WORDS + 1; i++)
+		frame[i] = word[i];
 	return verdict(XDP_TX, REASON_echo_reflected);
 }
 

@@ -68,7 +68,7 @@ static __always_inline struct siphash_key *message_key(const struct wire_msg *ms
 		__u32 index = slot;
 		struct siphash_key *key = bpf_map_lookup_elem(&keys, &index);
 
-		if (key && (key->k0 || key->k1) && siphash_msg(msg, key) == tag)
+		if (key && (key->k0 || key->k1) && siphash_msg((const __u64 *)msg, key) == tag)
 			return key;
 	}
 	return NULL;

@@ -36,24 +36,21 @@
 		v0 ^= m;                                                                                     \
 	} while (0)
 
+/* The nine tagged words of a message, as they stand in memory. */
+#define MSG_WORDS (WIRE_TAGGED_LEN / 8)
+
 /* The tag as it stands in wire_msg.tag when that is read as one native word. */
-static __always_inline __u64 siphash_msg(const struct wire_msg *msg, const struct siphash_key *key)
+static __always_inline __u64 siphash_msg(const __u64 word[MSG_WORDS], const struct siphash_key *key)
 {
-	const __u64 *word = (const __u64 *)msg;
 	__u64 v0 = key->k0 ^ 0x736f6d6570736575ULL;
 	__u64 v1 = key->k1 ^ 0x646f72616e646f6dULL;
 	__u64 v2 = key->k0 ^ 0x6c7967656e657261ULL;
 	__u64 v3 = key->k1 ^ 0x7465646279746573ULL;
+	int i;
 
-	SIPWORD(LE64(word[0]));
-	SIPWORD(LE64(word[1]));
-	SIPWORD(LE64(word[2]));
-	SIPWORD(LE64(word[3]));
-	SIPWORD(LE64(word[4]));
-	SIPWORD(LE64(word[5]));
-	SIPWORD(LE64(word[6]));
-	SIPWORD(LE64(word[7]));
-	SIPWORD(LE64(word[8]));
+#pragma unroll
+	for (i = 0; i < MSG_WORDS; i++)
+		SIPWORD(LE64(word[i]));
 	SIPWORD((__u64)WIRE_TAGGED_LEN << 56);
 	v2 ^= 0xff;
 	SIPROUND;
