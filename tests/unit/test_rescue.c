@@ -210,10 +210,10 @@ static struct dialog *enter(struct phone *phone, bool out, const char *contact, 
 	return dialog_table_event(&table, &ev);
 }
 
-static int setup(void **state)
+static int setup_with_rate(uint32_t calls_a_second)
 {
 	static const struct rescue_callbacks callbacks = {.progress = on_progress};
-	struct keeper_conf conf = {.name = "pbx", .rescue_rate = 200};
+	struct keeper_conf conf = {.name = "pbx", .rescue_rate = calls_a_second};
 	int probe;
 
 	su_init();
@@ -235,6 +235,16 @@ static int setup(void **state)
 	addr_parse(VIP, &conf.vip);
 	conf.rescue_port = rescue_port;
 	return rescue_new(root, &conf, &track, &callbacks, NULL, &rescue);
+}
+
+static int setup(void **state)
+{
+	return setup_with_rate(200);
+}
+
+static int setup_slow(void **state)
+{
+	return setup_with_rate(1);
 }
 
 static int teardown(void **state)
@@ -540,6 +550,40 @@ static void phone_that_hangs_up_meanwhile_ends_the_other(void **state)
 	assert_int_equal(progress.failed, 1);
 }
 
+static void call_whose_turn_has_not_come_can_end(void **state)
+{
+	struct phone c = a, d = b;
+	struct dialog *dc, *dd;
+	int64_t end;
+
+	call();
+	c.call_id = "call-c";
+	c.fd = udp("127.0.0.1", &c.port);
+	d.call_id = "call-d";
+	d.fd = udp("127.0.0.1", &d.port);
+	dc = enter(&c, false, "sip:cat@192.0.2.97", NULL, SDP_A, OLD_A);
+	dd = enter(&d, true, "sip:dan@192.0.2.96", NULL, OLD_B, SDP_B);
+	dialog_set_paired(&table, dc, dd, PAIRED_HEADER);
+	take_over();
+	hear(&a);
+	assert_int_equal(dc->state, DIALOG_CONFIRMED);
+	dialog_set_state(&table, dc, DIALOG_ENDED, now());
+	rescue_note(rescue, dc);
+	hear(&d);
+	assert_non_null(strstr(d.got, "BYE "));
+	answer(&a, "200 OK", SDP_A);
+	hear(&b);
+	answer(&b, "200 OK", SDP_B);
+	end = now().ns + DEADLINE_MS * NS_PER_MS;
+	while (progress.rescued + progress.failed < 2 && now().ns < end)
+		turn();
+	assert_int_equal(progress.failed, 1);
+	assert_int_equal(progress.rescued, 1);
+	assert_true(silent(&c));
+	close(c.fd);
+	close(d.fd);
+}
+
 static void leg_whose_other_phone_hung_up_before_gets_a_bye(void **state)
 {
 	call();
@@ -603,6 +647,7 @@ int main(void)
 	        T(refused_re_invite_leaves_both_legs),
 	        T(glare_is_tried_again_with_the_next_cseq),
 	        T(phone_that_hangs_up_meanwhile_ends_the_other),
+	        cmocka_unit_test_setup_teardown(call_whose_turn_has_not_come_can_end, setup_slow, teardown),
 	        T(leg_whose_other_phone_hung_up_before_gets_a_bye),
 	        T(single_leg_is_skipped_and_says_why),
 	        T(requests_that_are_none_of_ours_are_refused_politely),

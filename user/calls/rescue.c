@@ -300,11 +300,25 @@ void rescue_note(struct rescue *rescue, struct dialog *dialog)
 {
 	struct dialog *other = dialog_peer(rescue->table, dialog);
 
-	/* Calls of the server that runs here now end by its own doing. */
 	if (dialog->service != rescue->conf.head.service || dialog->state != DIALOG_ENDED)
 		return;
-	if (other && (other->state == DIALOG_RESCUING || other->state == DIALOG_RESCUED))
+	/* Calls of the server that runs here now end by its own doing. */
+	if (rescue_is_under_way(rescue, dialog) ||
+	    (other && (other->state == DIALOG_RESCUING || other->state == DIALOG_RESCUED)))
 		rescue_leg_gone(rescue, dialog);
+}
+
+/* Each when its turn comes: to mark all at once would send the whole table to the peer first. */
+static void mark_rescuing(struct rescue_call *call)
+{
+	int i;
+
+	for (i = A; i <= B; i++) {
+		struct dialog *d = live(call, i);
+
+		if (d && dialog_is_up(d))
+			dialog_set_state(call->rescue->table, d, DIALOG_RESCUING, rescue_now());
+	}
 }
 
 static void start_call(struct rescue_call *call)
@@ -320,6 +334,7 @@ static void start_call(struct rescue_call *call)
 		finish(call);
 		return;
 	}
+	mark_rescuing(call);
 	act(call, rescue_step(&call->step, RESCUE_START, 0, false));
 }
 
@@ -388,18 +403,6 @@ static void plan_calls(struct rescue *rescue)
 		else if (plan != PLAN_agent && (!peer || !dialog_is_up(peer) || is_leg_a(d, peer)))
 			skip(rescue, d, plan);
 	}
-}
-
-static void mark_rescuing(struct rescue *rescue)
-{
-	struct mono now = rescue_now();
-	uint32_t i, leg;
-
-	for (i = 0; i < rescue->n_calls; i++)
-		for (leg = A; leg <= B; leg++)
-			if (dialog_is_up(rescue->calls[i].leg[leg].dialog))
-				dialog_set_state(rescue->table, rescue->calls[i].leg[leg].dialog,
-				                 DIALOG_RESCUING, now);
 }
 
 /* --- the agent ------------------------------------------------------------------- */
@@ -515,7 +518,6 @@ void rescue_start(struct rescue *rescue, uint64_t epoch, uint64_t flipped_ns, st
 	if (rescue->conf.rescue_mode != RESCUE_AGENT)
 		return;
 	plan_calls(rescue);
-	mark_rescuing(rescue);
 	rescue_pace_init(&rescue->pace, rescue->conf.rescue_rate, now);
 	report(rescue);
 	on_pace(NULL, NULL, (su_timer_arg_t *)rescue);
