@@ -26,8 +26,8 @@
 #define PEER_INC   0x99aabbccddeeff00ULL
 #define CONFIG_TAG 0xc0ffee01U
 #define LEASE_NS   10000000000ULL /* no slow machine outlasts it within a test */
-#define FRAME_MAX 2304 /* longer than what a switchover holds */
-#define MSG_FRAME  122 /* Ethernet, IPv4, UDP, wire_msg */
+#define FRAME_MAX  2304           /* longer than what a switchover holds */
+#define MSG_FRAME  122            /* Ethernet, IPv4, UDP, wire_msg */
 #define MSG_AT     42
 
 #define VIP  0x0a090064U /* 10.9.0.100 */

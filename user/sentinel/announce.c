@@ -7,6 +7,8 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <netinet/if_ether.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -132,6 +134,51 @@ struct mono announcer_tick(struct announcer *a, struct mono now)
 			wake = a->arbiter_next;
 	}
 	return wake;
+}
+
+static uint16_t ip_checksum(const struct iphdr *ip)
+{
+	const uint16_t *word = (const void *)ip;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < sizeof(*ip) / 2; i++)
+		sum += word[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+}
+
+bool announcer_send_message(struct announcer *a, const uint8_t to[6], const struct inaddr16 *from_addr,
+                            const struct inaddr16 *to_addr, uint16_t port, const void *payload, size_t len)
+{
+	struct sockaddr_ll ll = {
+	        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = a->ifindex};
+	struct {
+		struct ether_header eth;
+		struct iphdr ip;
+		struct udphdr udp;
+	} __attribute__((packed)) head = {
+	        .eth.ether_type = htons(ETHERTYPE_IP),
+	        .ip = {.version = 4,
+	               .ihl = 5,
+	               .tos = 0xc0, /* network control, RFC 2474 section 4.2.2.2 */
+	               .tot_len = htons((uint16_t)(sizeof(struct iphdr) + sizeof(struct udphdr) + len)),
+	               .frag_off = htons(IP_DF),
+	               .ttl = 64,
+	               .protocol = IPPROTO_UDP,
+	               .saddr = addr_to_be32(from_addr),
+	               .daddr = addr_to_be32(to_addr)},
+	        .udp = {.source = htons(port),
+	                .dest = htons(port),
+	                .len = htons((uint16_t)(sizeof(struct udphdr) + len))},
+	};
+	struct iphdr ip = head.ip;
+	struct iovec iov[2] = {{&head, sizeof(head)}, {(void *)(uintptr_t)payload, len}};
+	struct msghdr msg = {.msg_name = &ll, .msg_namelen = sizeof(ll), .msg_iov = iov, .msg_iovlen = 2};
+
+	memcpy(head.eth.ether_dhost, to, 6);
+	memcpy(head.eth.ether_shost, a->mac, 6);
+	head.ip.check = ip_checksum(&ip);
+	return sendmsg(a->fd, &msg, MSG_DONTWAIT) == (ssize_t)(sizeof(head) + len);
 }
 
 void announcer_pass_on(struct announcer *a, const uint8_t *frame, size_t len, const uint8_t to[6])

@@ -58,6 +58,14 @@ void announcer_stop(struct announcer *a);
 /* Sends what is due. Returns when it wants to be called next. */
 struct mono announcer_tick(struct announcer *a, struct mono now);
 
+/*
+ * Sends a voters' message (UDP over IPv4, both ports the same) straight to a MAC:
+ * the kernel's neighbour entry may just be unresolved, and then a RESIGN would
+ * wait in its queue for up to a second. true = it left.
+ */
+bool announcer_send_message(struct announcer *a, const uint8_t to[6], const struct inaddr16 *from_addr,
+                            const struct inaddr16 *to_addr, uint16_t port, const void *payload, size_t len);
+
 /* Sends a whole frame to `to`'s MAC, from this node's. */
 void announcer_pass_on(struct announcer *a, const uint8_t *frame, size_t len, const uint8_t to[6]);
 

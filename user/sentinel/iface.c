@@ -147,3 +147,23 @@ int iface_del_addr(const struct iface *iface, const struct config_vip *vip)
 {
 	return change_addr(iface, vip, RTM_DELADDR, 0);
 }
+
+int iface_announce_own_address(const char *name)
+{
+	char path[96];
+	int former = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/arp_announce", name);
+	f = fopen(path, "r+e");
+	if (!f)
+		return -errno;
+	if (fscanf(f, "%d", &former) != 1)
+		former = -EIO;
+	rewind(f);
+	if (former >= 0 && former != 2 && fprintf(f, "2\n") < 0)
+		former = -EIO;
+	if (fclose(f) && former >= 0)
+		former = -errno;
+	return former;
+}

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,7 +18,6 @@
 #include "log.h"
 #include "sentinel.h"
 
-#define KEEPER_NICE      -10 /* its OPTIONS must leave on time on a busy machine */
 #define PAUSE_FIRST_NS   (100 * NS_PER_MS)
 #define PAUSE_LONGEST_NS (5 * NS_PER_S)
 #define CALM_NS          (10 * NS_PER_S) /* having run that long, the pause starts small again */
@@ -169,7 +167,6 @@ static void start(struct sentinel *s, struct mono now)
 		s->keeper.start_after = mono_add(now, s->keeper.pause_ns);
 		return;
 	}
-	setpriority(PRIO_PROCESS, (id_t)pid, KEEPER_NICE);
 	s->keeper.pid = pid;
 	s->keeper.link = pair[0];
 	s->keeper.started = now;

@@ -223,6 +223,20 @@ static void open_plane(struct sentinel *s)
 			         s->service[i].conf->name, s->service[i].conf->interface);
 }
 
+static void announce_own_address(const struct service *svc)
+{
+	int former = iface_announce_own_address(svc->conf->interface);
+
+	if (former < 0)
+		log_warn("service=%s event=sysctl error=\"%s\" text=\"set net.ipv4.conf.%s.arp_announce to "
+		         "2: a "
+		         "takeover may wait a second for a neighbour otherwise\"",
+		         svc->conf->name, strerror(-former), svc->conf->interface);
+	else if (former != 2)
+		log_info("service=%s event=sysctl net.ipv4.conf.%s.arp_announce=2 was=%d", svc->conf->name,
+		         svc->conf->interface, former);
+}
+
 /* After the fence is up, the VIP may be bound: the standby's server can start on it. */
 static void bind_vips(struct sentinel *s)
 {
@@ -231,6 +245,8 @@ static void bind_vips(struct sentinel *s)
 	for (int i = 0; i < s->n_service; i++) {
 		struct service *svc = &s->service[i];
 
+		if (svc->here)
+			announce_own_address(svc);
 		for (int v = 0; svc->here && v < svc->conf->n_vip; v++) {
 			bool added;
 			int err = iface_add_addr(&svc->iface, &svc->conf->vip[v], &added);

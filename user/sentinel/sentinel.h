@@ -49,6 +49,7 @@ struct service {
 	enum lease_state told_state; /* last one logged and told to the call keeper */
 	uint64_t told_epoch;
 	bool told_owner;
+	struct mono tell_keeper_at; /* of a loss of role or server: not urgent; unset = nothing to tell */
 	uint64_t takeovers;
 	/* a planned hand-over lets the server finish first; unset = none under way */
 	struct mono drain_until;

@@ -16,10 +16,18 @@
 #include "log.h"
 #include "sentinel.h"
 
-#define ARMED_NS         (200 * NS_PER_MS) /* an agent that stopped turning is not armed for longer */
-#define DRAIN_NS         NS_PER_MS         /* many times what a server needs for one answer */
-#define CONTEST_PAUSE_NS (50 * NS_PER_MS)  /* between two answers to a claim */
+#define ARMED_NS (200 * NS_PER_MS) /* an agent that stopped turning is not armed for longer */
+/* what a node that lost the VIP tells its call keeper can wait: the new owner's server needs the CPU */
+#define CALM_NS          (50 * NS_PER_MS)
+#define DRAIN_NS         NS_PER_MS        /* many times what a server needs for one answer */
+#define CONTEST_PAUSE_NS (50 * NS_PER_MS) /* between two answers to a claim */
 #define CONTEST_CALM_NS  (2 * NS_PER_S)
+
+static const char *const reason_names[] = {
+#define REASON(name, help) #name,
+#include "sipflip/reasons.def"
+#undef REASON
+};
 
 const char *node_name(const struct sentinel *s, int node)
 {
@@ -105,13 +113,23 @@ struct lease_view service_view(const struct sentinel *s, const struct service *s
 	return view;
 }
 
-static void send_message(struct sentinel *s, uint8_t node, const struct msg *msg)
+/* Straight to the MAC that ingress learned, where there is one; by the socket until then. */
+static void send_message(struct sentinel *s, struct service *svc, uint8_t node, const struct msg *msg)
 {
+	static const uint8_t unknown[6];
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(s->config.echo_port)};
+	const struct inaddr16 *addr = &s->config.node[node].addr;
+	const uint8_t *mac = unknown;
 	struct wire_msg wire;
 
-	to.sin_addr.s_addr = addr_to_be32(&s->config.node[node].addr);
 	msg_seal(msg, &s->siphash, &wire);
+	if (svc->here)
+		mac = s->plane.peers[svc->index * MAX_NODES + node].mac;
+	if (memcmp(mac, unknown, sizeof(unknown)) &&
+	    announcer_send_message(&svc->announcer, mac, &s->config.node[s->node].addr, addr,
+	                           s->config.echo_port, &wire, sizeof(wire)))
+		return;
+	to.sin_addr.s_addr = addr_to_be32(addr);
 	if (sendto(s->udp, &wire, sizeof(wire), MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) !=
 	    sizeof(wire))
 		s->count.send_failed++;
@@ -140,7 +158,7 @@ static void carry_out(struct sentinel *s, struct service *svc, const struct leas
 
 		switch (a->type) {
 		case LEASE_SEND:
-			send_message(s, a->node, &a->msg);
+			send_message(s, svc, a->node, &a->msg);
 			if (a->msg.type == WIRE_RESIGN && a->msg.sender == s->node &&
 			    a->node == a->msg.target && !mono_is_set(svc->resigned_at))
 				svc->resigned_at = clock_now();
@@ -206,7 +224,10 @@ static void publish(struct sentinel *s, struct service *svc, const struct lease_
 		const struct ctl_takeover *t = svc->takeover;
 		enum cause cause = t && t->epoch == svc->lease.epoch ? (enum cause)t->cause : CAUSE_none;
 
-		keeper_role(s, svc, cause, owner && !svc->told_owner && t && t->from_node);
+		if (owner)
+			keeper_role(s, svc, cause, !svc->told_owner && t && t->from_node);
+		else
+			svc->tell_keeper_at = mono_add(view->now, CALM_NS);
 		svc->told_owner = owner;
 		svc->told_epoch = svc->lease.epoch;
 	}
@@ -304,6 +325,12 @@ void service_tick(struct sentinel *s, struct service *svc, struct mono now)
 	}
 	takeover_update(svc, state_of(s, svc));
 	announcer_tick(&svc->announcer, now);
+	if (mono_is_set(svc->tell_keeper_at) && !mono_before(now, svc->tell_keeper_at)) {
+		svc->tell_keeper_at = mono_ns(0);
+		keeper_server(s, svc, svc->server_tgid != 0);
+		if (svc->lease.state != LEASE_owner)
+			keeper_role(s, svc, CAUSE_none, false);
+	}
 }
 
 void service_message(struct sentinel *s, struct service *svc, const struct msg *msg, struct mono now)
@@ -367,7 +394,7 @@ static void server_died(struct sentinel *s, struct service *svc, enum cause caus
 	         (long long)(now.ns - (int64_t)event->at_ns) / 1000);
 	if (svc->server_tgid == event->tgid)
 		svc->server_tgid = 0;
-	keeper_server(s, svc, false);
+	svc->tell_keeper_at = mono_add(now, CALM_NS);
 }
 
 static void server_bound(struct sentinel *s, struct service *svc, const struct event *event)
@@ -420,8 +447,8 @@ static void event_for(struct sentinel *s, struct service *svc, const struct even
 		flipped_by_resign(s, svc, event);
 		break;
 	case EVENT_RESIGN_REFUSED:
-		log_warn("service=%s event=resign-refused reason=%llu", svc->conf->name,
-		         (unsigned long long)event->arg);
+		log_warn("service=%s event=resign-refused reason=%s", svc->conf->name,
+		         event->arg < REASON_COUNT ? reason_names[event->arg] : "unknown");
 		break;
 	case EVENT_SERVER_SIGNAL:
 		server_died(s, svc, CAUSE_server_signal, event);
