@@ -105,8 +105,11 @@ wire() { jq -e "$1" "$SCRATCH/wire.json" >/dev/null; }
 words() { jq -e "$1" "$SCRATCH/words.json" >/dev/null; }
 
 # On a machine that is busy with something else, a server may well not run for
-# 30 ms. Scenarios are not about that, so the least patience with it is longer.
+# 30 ms, nor the lab's three voters. Scenarios are not about that: the least
+# patience with a server is longer, and where an owner must not blip, its lease.
 patient='probe { floor = "250ms" }'
+# shellcheck disable=SC2034 # for the scenarios
+long_lease='echo 5ms lease 100ms'
 
 begin() {
 	lab up --set "$patient" "$@" || fail "the lab does not come up"
