@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What plane.c and plane_load.c share of libbpf, so that plane.h needs none of it. */
+/* What plane.c, plane_load.c and plane_attach.c share of libbpf, so that plane.h needs none of it. */
 #ifndef SIPFLIP_SENTINEL_PLANE_OBJECTS_H
 #define SIPFLIP_SENTINEL_PLANE_OBJECTS_H
 
@@ -42,5 +42,22 @@ struct plane_objects {
 	plane_held_fn on_held;
 	void *on_held_ctx;
 };
+
+/* While it is being loaded. */
+struct plane_loader {
+	struct plane *plane;
+	const struct plane_conf *conf;
+	struct plane_error *error;
+	int cgroup_fd;
+};
+
+/* Says why in the loader's error; returns err, -EINVAL for 0. */
+int plane_fail(struct plane_loader *l, int err, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+const char *plane_pin_path(const char *dir, const char *name, char buf[192]);
+
+/* plane_attach.c */
+int plane_open_cgroup(struct plane_loader *l);
+int plane_attach_all(struct plane_loader *l);
 
 #endif

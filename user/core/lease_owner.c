@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The voters' machine as the owner: taking, keeping and laying down a service.
+ * Called by lease.c and the sentinel.
+ */
+#include <errno.h>
+
+#include "lease_parts.h"
+
+static void resign(struct lease *lease, enum cause cause, const struct lease_view *view,
+                   struct lease_actions *out)
+{
+	uint8_t heir = lease_other_data(lease)->node;
+	uint64_t epoch = lease_epoch_after(lease, heir);
+	struct msg msg = {
+	        .type = WIRE_RESIGN,
+	        .target = heir,
+	        .detail = (uint8_t)cause,
+	        .epoch = epoch,
+	        .seq = lease->epoch,
+	        .target_inc = view->heir->incarnation,
+	        .grant_ns = view->heir->sent_ns,
+	        .ok_age_us = mono_is_set(view->ok) ? (uint32_t)(mono_diff(view->now, view->ok) / NS_PER_US)
+	                                           : UINT32_MAX,
+	        .turn_age_us = mono_is_set(view->ill_since)
+	                               ? (uint32_t)(mono_diff(view->now, view->ill_since) / NS_PER_US)
+	                               : 0,
+	};
+
+	/* fence first, tell after: invariant 3 */
+	lease_stop_owning(out);
+	lease_act(out, LEASE_FORWARD)->node = heir;
+	lease_send(lease, heir, msg, view, out);
+	if (lease->conf.witness)
+		lease_send(lease, lease->conf.witness, msg, view, out);
+
+	/* the RESIGN is our vote for the heir */
+	lease_promise(lease, heir, epoch, view->now);
+	lease_other_data(lease)->tau = 0;
+	lease->resign = msg;
+	lease->resign_last = view->now;
+	lease->resign_until = mono_add(view->now, lease->conf.lease_ns);
+	lease_follow(lease, heir, epoch, cause, out);
+}
+
+void lease_server_ill(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
+{
+	if (lease->state != LEASE_owner || view->healthy)
+		return;
+	if (view->word == LEASE_FENCED || lease_heir_unready(lease, view))
+		return;
+	resign(lease, view->ill, view, out);
+}
+
+int lease_hand_over(struct lease *lease, enum cause cause, const struct lease_view *view,
+                    struct lease_actions *out)
+{
+	if (lease->state != LEASE_owner)
+		return -EPERM;
+	if (lease_heir_unready(lease, view))
+		return -EAGAIN;
+	resign(lease, cause, view, out);
+	return 0;
+}
+
+void lease_own(struct lease *lease, uint64_t epoch, uint64_t until, enum cause cause,
+               struct lease_actions *out)
+{
+	struct lease_action *a = lease_act(out, LEASE_OWN);
+
+	a->epoch = epoch;
+	a->until = until;
+	lease_become(lease, LEASE_owner);
+	lease_act(out, LEASE_FORWARD)->node = 0;
+	lease_act(out, LEASE_ANNOUNCE);
+	lease_owner_is(lease, lease->conf.self, epoch, cause, out);
+	lease->promise.node = 0;
+}
+
+void lease_resigned_to_us(struct lease *lease, const struct msg *msg, const struct lease_view *view,
+                          struct lease_actions *out)
+{
+	if (lease->state == LEASE_owner && lease->epoch >= msg->epoch)
+		return;
+	lease_become(lease, LEASE_owner);
+	lease->promise.node = 0;
+	lease_act(out, LEASE_FORWARD)->node = 0;
+	lease_act(out, LEASE_ANNOUNCE);
+	lease_owner_is(lease, lease->conf.self, msg->epoch, msg->detail, out);
+	/* the witness may have missed the old owner's copy: its grant to him still runs */
+	if (lease->conf.witness) {
+		struct lease_action *a = lease_act(out, LEASE_SEND);
+
+		a->node = lease->conf.witness;
+		a->msg = *msg; /* relayed as it came; the sentinel re-sends the sealed bytes */
+	}
+}
+
+void lease_contested(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
+{
+	if (lease->state == LEASE_owner && view->word > (uint64_t)view->now.ns)
+		lease_act(out, LEASE_ANNOUNCE);
+}
+
+/*
+ * Two voters: the other one grants nothing any more, because it is silent or
+ * because its agent is (its data plane still reflects, and says it does not own).
+ */
+static bool peer_gives_nothing(const struct lease *lease, const struct lease_other *peer,
+                               const struct lease_view *view)
+{
+	int64_t patience_ns = ECHO_LOST_SILENT * lease->conf.echo_ns;
+	int64_t awake_ns = mono_diff(view->now, view->wake->awake_since);
+	int64_t since_grant_ns = view->now.ns - (int64_t)view->heir->last_grant_ns;
+
+	if (since_grant_ns <= patience_ns || awake_ns <= patience_ns)
+		return false;
+	return echo_silent(&peer->echo) || !(peer->flags & STATUS_OWNER);
+}
+
+void lease_owner_tick(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
+{
+	struct lease_other *peer = lease_other_data(lease);
+	uint64_t now = (uint64_t)view->now.ns;
+	bool lapsed = view->word <= now;
+	uint64_t granted = view->heir ? view->heir->grant_until_ns : 0;
+
+	if (lapsed && !lease->lapsed) {
+		lease->lapses++;
+		lease_note(out, "lease ran out: no voter granted it in time");
+	}
+	if (!lapsed && lease->lapsed) {
+		lease_note(out, "lease renewed after it had run out");
+		lease_act(out, LEASE_ANNOUNCE);
+	}
+	lease->lapsed = lapsed;
+
+	if (lease->conf.silence == LEASE_HOLD || lease->conf.silence == LEASE_ARBITER) {
+		bool may_go_alone = lease->conf.silence == LEASE_HOLD || view->arbiter_seen;
+		bool alone = peer && peer_gives_nothing(lease, peer, view);
+
+		if (alone && may_go_alone && view->word != LEASE_FOREVER) {
+			lease_act(out, LEASE_EXTEND)->until = LEASE_FOREVER;
+			lease_note(out, "peer silent: owner with no heir");
+		} else if (view->word == LEASE_FOREVER && !alone && granted > now) {
+			lease_act(out, LEASE_EXTEND)->until = granted;
+			lease_note(out, "peer is back: owner by its grants again");
+		} else if (alone && !may_go_alone && (view->word == LEASE_FOREVER || lapsed)) {
+			lease_stop_owning(out);
+			lease_note(out, "neither peer nor arbiter is seen: gave up ownership");
+			lease_become(lease, LEASE_fenced);
+			lease_owner_is(lease, 0, lease->epoch, CAUSE_owner_silent, out);
+			lease->ask_after = mono_add(view->now, LEASE_PREFERENCE * lease->conf.lease_ns);
+			return;
+		}
+	}
+	if (!view->healthy)
+		lease_server_ill(lease, view, out);
+}
+
+void lease_repeat_resign(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
+{
+	struct lease_other *heir;
+
+	if (!lease->resign.type)
+		return;
+	heir = lease_other_of(lease, lease->resign.target);
+	if (!mono_before(view->now, lease->resign_until) || lease->state == LEASE_owner ||
+	    (heir->epoch >= lease->resign.epoch && (heir->flags & STATUS_OWNER))) {
+		lease->resign.type = 0;
+		return;
+	}
+	if (mono_diff(view->now, lease->resign_last) < LEASE_RESIGN_REPEAT_NS)
+		return;
+	lease->resign_last = view->now;
+	lease_send(lease, lease->resign.target, lease->resign, view, out);
+}
