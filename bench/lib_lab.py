@@ -93,8 +93,9 @@ class Server:
     """The SIP server of one node, bound to the VIP also while another node has it."""
 
     def __init__(self, lab, node, *options, scratch, first=True):
-        # Before ordinary processes, as FreeSWITCH asks for: other work of the machine is not what is measured.
-        argv = [*(["nice", "-n", "-20"] if first else []), f"{lab.build}/tools/sipserver", "--name", node, *options, f"{lab.vip}:5060"]
+        # Before ordinary processes, as `freeswitch -rp`: other work of the machine is not what is measured.
+        argv = [*(["chrt", "--rr", "1"] if first else []), f"{lab.build}/tools/sipserver", "--name", node, *options,
+                f"{lab.vip}:5060"]
         self.node = node
         self.process = Process(lab.netns(node), argv, f"{lab.dir}/server-{node}.log", cwd=scratch,
                                stdout=subprocess.PIPE)
@@ -170,7 +171,7 @@ class Lab:
 
     def log_of(self, node):
         """The last lines of the agent's log, for a report of what went wrong."""
-        return " / ".join(self.lab("log", node, check=False).strip().splitlines()[-3:])
+        return " / ".join(self.lab("log", node, check=False).strip().splitlines()[-6:])
 
     def cut(self, node):
         self.lab("cut", node)

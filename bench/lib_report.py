@@ -192,7 +192,8 @@ def plot(records, cases, systems, caption):
     rules = [f'<line x1="16" y1="{bottom + 5}" x2="{WIDTH - 16}" y2="{bottom + 5}" stroke="#eeeeee"/>'
              for _, bottom in blocks[:-1]]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-            f'viewBox="0 0 {WIDTH} {height}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12">\n'
+            f'viewBox="0 0 {WIDTH} {height}" font-size="12" '
+            'font-family="DejaVu Sans, Helvetica, Arial, sans-serif">\n'
             f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n'
             '<text x="16" y="26" font-size="16" font-weight="bold">'
             'Longest silence at the client around a switch</text>\n'

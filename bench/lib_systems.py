@@ -42,6 +42,10 @@ class System:
     def server_restarted(self, node):
         """A new server listens on node."""
 
+    def explain(self):
+        """What the system's own logs say last, for a run that could not be measured."""
+        return ""
+
     def wait_probed(self, node):
         """The owner's server has been watched long enough to notice when it hangs."""
 
@@ -108,6 +112,9 @@ class Sipflip(System):
             seen = {node: {key: self.status(node).get(key) for key in ("role", "heir_ready", "not_ready")}
                     for node in self.lab.nodes}
             raise Failed(f"{failed}: {seen}") from None
+
+    def explain(self):
+        return " || ".join(f"{node}: {self.lab.log_of(node)}" for node in (*self.lab.nodes, "w"))
 
     def wait_probed(self, node):
         """The limit starts at the ceiling and comes down to the floor with the answers seen, unless the machine
@@ -186,8 +193,8 @@ class Keepalived(System):
 
     def start_on(self, node):
         # -G: without a syslogd each line would go to the slow console, at keepalived's expense.
-        argv = ["keepalived", "-n", "-l", "-G", "-P", "-f", self.file(node, "conf"), "-p", self.file(node, "pid"), "-r",
-                self.file(node, "vrrp_pid")]
+        argv = ["keepalived", "-n", "-l", "-G", "-P", "-f", self.file(node, "conf"), "-p", self.file(node, "pid"),
+                "-r", self.file(node, "vrrp_pid")]
         self.processes[node] = Process(self.lab.netns(node), argv, self.file(node, "log"))
 
     def up(self):
