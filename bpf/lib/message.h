@@ -123,10 +123,11 @@ static __always_inline int message_open(struct ethhdr *eth, struct iphdr *ip, st
 		return verdict(1, REASON_msg_not_for_us);
 	if (bpf_ntohl(msg->config_tag) != m->conf->config_tag)
 		return verdict(1, REASON_msg_config_mismatch);
+	/* Reading the clock lets nothing run ahead of it: not between the two hashes. */
+	m->now_ns = bpf_ktime_get_boot_ns();
 	m->key = message_key(msg);
 	if (!m->key)
 		return verdict(1, REASON_msg_bad_tag);
-	m->now_ns = bpf_ktime_get_boot_ns();
 	return 0;
 }
 
