@@ -212,6 +212,7 @@ static void assert_death(struct watch *t, struct server_child *child, uint32_t t
 	assert_int_equal(table_size(t->skel->maps.sockets), 0);
 	assert_int_equal(counters_read(t->w.counters).server_socket_released, 1);
 	assert_int_equal(counters_read(t->w.counters).server_exit, 1);
+	assert_int_equal(counters_read(t->w.counters).server_signal > 0, type == EVENT_SERVER_SIGNAL);
 }
 
 static void act_nothing(int fd) {}
