@@ -2,7 +2,7 @@
 /*
  * The command line's protocol with the daemons. SOCK_SEQPACKET Unix sockets:
  *   RUN_DIR/control.sock  sipflipd       (status, switchover, events, takeovers, counters)
- *   RUN_DIR/calls.sock    sipflip-calls  (dialogs, outcomes)
+ *   RUN_DIR/calls.sock    sipflip-calls  (dialogs, outcomes, counters)
  * The client sends one struct ctl_request and reads records until CTL_END, one
  * record a packet. Host order, same machine. Text, JSON and metrics are made in
  * the client. A daemon that gets an unknown op answers CTL_END with -EOPNOTSUPP.
@@ -25,6 +25,7 @@ enum ctl_op {
 	CTL_EVENTS = 4,     /* -> ctl_event...; with follow=1 goes on until the client hangs up */
 	CTL_DIALOGS = 5,    /* calls.sock -> ctl_dialog... */
 	CTL_OUTCOMES = 6,   /* calls.sock -> ctl_outcome... of the last rescues */
+	CTL_COUNTERS = 7,   /* both sockets -> ctl_counter... */
 };
 
 struct ctl_request {
@@ -46,6 +47,7 @@ enum ctl_type {
 	CTL_EVENT = 5,
 	CTL_DIALOG = 6,
 	CTL_OUTCOME = 7,
+	CTL_COUNTER = 8,
 };
 
 struct ctl_head {
@@ -203,6 +205,16 @@ struct ctl_outcome {
 	char service[CTL_NAME_LEN];
 	char call_id[CTL_TEXT_LEN];
 	char text[CTL_TEXT_LEN];
+};
+
+/* One named count since the start of what counts it (the kernel's: since the maps were made). */
+struct ctl_counter {
+	struct ctl_head head;
+	__u64 value;
+	char source[16];            /* "kernel", "sipflipd", "calls" */
+	char service[CTL_NAME_LEN]; /* "" = of the whole source */
+	char name[48];
+	char help[CTL_TEXT_LEN];
 };
 
 #endif

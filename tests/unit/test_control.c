@@ -24,6 +24,7 @@
 struct desk {
 	su_root_t *root;
 	struct service *services[MAX_SERVICES];
+	struct tally_sources sources;
 	struct control *control;
 	int listen_fd;
 	struct sockaddr_un name;
@@ -75,7 +76,8 @@ static void desk_open(struct desk *desk)
 	desk->name_len = sizeof(desk->name);
 	assert_int_equal(getsockname(desk->listen_fd, (struct sockaddr *)&desk->name, &desk->name_len), 0);
 	assert_int_equal(listen(desk->listen_fd, 32), 0);
-	assert_int_equal(control_new(desk->root, desk->listen_fd, desk->services, &desk->control), 0);
+	assert_int_equal(
+	        control_new(desk->root, desk->listen_fd, desk->services, &desk->sources, &desk->control), 0);
 }
 
 static void desk_close(struct desk *desk)
@@ -114,6 +116,7 @@ union record {
 	struct ctl_end end;
 	struct ctl_dialog dialog;
 	struct ctl_outcome outcome;
+	struct ctl_counter counter;
 };
 
 /* The next record; runs the keeper's loop meanwhile. */
@@ -203,6 +206,32 @@ static void outcomes_without_a_rescue_are_none(void **state)
 	desk_open(&desk);
 	fd = ask(&desk, CTL_OUTCOMES, "");
 	get(&desk, fd, &r);
+	assert_int_equal(r.head.type, CTL_END);
+	assert_int_equal(r.end.result, 0);
+	close(fd);
+	desk_close(&desk);
+}
+
+static void counters_are_told_by_name_and_service(void **state)
+{
+	struct desk desk;
+	union record r;
+	int fd, n = 0, found = 0;
+
+	desk_open(&desk);
+	desk.services[7]->table.counters.dialog_table_full = 42;
+	fd = ask(&desk, CTL_COUNTERS, "other");
+	for (get(&desk, fd, &r); r.head.type == CTL_COUNTER; get(&desk, fd, &r), n++) {
+		assert_string_equal(r.counter.source, "calls");
+		assert_string_equal(r.counter.service, "other");
+		assert_true(strlen(r.counter.help) > 0);
+		if (!strcmp(r.counter.name, "dialog_table_full")) {
+			assert_int_equal(r.counter.value, 42);
+			found++;
+		}
+	}
+	assert_true(n > 20);
+	assert_int_equal(found, 1);
 	assert_int_equal(r.head.type, CTL_END);
 	assert_int_equal(r.end.result, 0);
 	close(fd);
@@ -308,6 +337,7 @@ int main(void)
 	        cmocka_unit_test(all_dialogs_are_told_once_each_and_then_the_end),
 	        cmocka_unit_test(without_a_name_all_services_are_told),
 	        cmocka_unit_test(outcomes_without_a_rescue_are_none),
+	        cmocka_unit_test(counters_are_told_by_name_and_service),
 	        cmocka_unit_test(what_cannot_be_answered_is_said),
 	        cmocka_unit_test(a_client_that_does_not_read_holds_up_nobody),
 	        cmocka_unit_test(one_client_too_many_is_told_so),

@@ -35,6 +35,7 @@ struct control {
 	su_root_t *root;
 	int listen_fd;
 	struct service *const *services;
+	const struct tally_sources *sources;
 	struct loop_fd watch;
 	struct client clients[CONTROL_CLIENTS];
 };
@@ -155,11 +156,48 @@ static bool knows_service(const struct client *client)
 	return false;
 }
 
+struct telling {
+	struct client *client;
+	const char *service;
+};
+
+static int tell_counter(void *arg, const char *name, const char *help, uint64_t value)
+{
+	struct telling *telling = arg;
+	struct ctl_counter record = {.head = {CTL_COUNTER, sizeof(record)}, .value = value};
+
+	copy_text(record.source, sizeof(record.source), "calls");
+	copy_text(record.service, sizeof(record.service), telling->service);
+	copy_text(record.name, sizeof(record.name), name);
+	copy_text(record.help, sizeof(record.help), help);
+	return put(telling->client, &record, sizeof(record));
+}
+
+/* All in one turn: they are few and the socket holds them. */
+static int put_counters(struct client *client)
+{
+	struct telling telling = {client, ""};
+	int rc = tally_process(client->control->sources, tell_counter, &telling);
+
+	for (int i = 0; i < MAX_SERVICES && rc == 0; i++) {
+		const struct service *svc = client->control->services[i];
+
+		if (!is_asked_for(client, svc))
+			continue;
+		telling.service = svc->conf.name;
+		rc = tally_service(svc, tell_counter, &telling);
+	}
+	rc = rc ? rc : put_end(client, 0, "");
+	return rc == -EAGAIN ? -ENOBUFS : rc ?: 1;
+}
+
 /* 1 = the answer is complete. */
 static int put_page(struct client *client, struct mono now)
 {
 	int rc = 0;
 
+	if (client->request.op == CTL_COUNTERS)
+		return put_counters(client);
 	if (client->request.op != CTL_DIALOGS && client->request.op != CTL_OUTCOMES)
 		return put_end(client, -EOPNOTSUPP, "not asked of sipflip-calls") ?: 1;
 	if (!knows_service(client))
@@ -261,7 +299,7 @@ static void acceptable(void *arg)
 }
 
 int control_new(su_root_t *root, int listen_fd, struct service *const services[MAX_SERVICES],
-                struct control **ret)
+                const struct tally_sources *sources, struct control **ret)
 {
 	struct control *control = calloc(1, sizeof(*control));
 	int rc;
@@ -271,6 +309,7 @@ int control_new(su_root_t *root, int listen_fd, struct service *const services[M
 	control->root = root;
 	control->listen_fd = listen_fd;
 	control->services = services;
+	control->sources = sources;
 	if (fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0) {
 		rc = -errno;
 		free(control);

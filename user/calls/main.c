@@ -35,6 +35,7 @@
 extern su_log_t nta_log[], tport_log[];
 
 struct keeper {
+	struct tally_sources sources;
 	su_root_t *root;
 	struct link *link;
 	struct replica *replica;
@@ -137,8 +138,10 @@ static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, b
 		if (rc < 0)
 			calls_log("capture=off error=\"%s\"", strerror(-rc));
 	}
+	keeper->sources = (struct tally_sources){keeper->link, keeper->replica, keeper->capture};
 	if (control) {
-		rc = control_new(keeper->root, KEEPER_FD_CONTROL, keeper->services, &keeper->control);
+		rc = control_new(keeper->root, KEEPER_FD_CONTROL, keeper->services, &keeper->sources,
+		                 &keeper->control);
 		if (rc < 0)
 			calls_log("control=off error=\"%s\"", strerror(-rc));
 	}
@@ -181,10 +184,7 @@ static int run(const struct keeper_conf *conf, int n, bool capture, bool control
 	if (rc == 0) {
 		calls_log("up=1 pid=%d services=%d uid=%u", getpid(), n, getuid());
 		su_root_run(keeper.root);
-		tally_process(keeper.link, keeper.replica, keeper.capture);
-		for (int i = 0; i < MAX_SERVICES; i++)
-			if (keeper.services[i])
-				tally_service(keeper.services[i]);
+		tally_log(&keeper.sources, keeper.services);
 	} else {
 		calls_log("error=\"cannot start: %s\"", strerror(-rc));
 	}

@@ -5,62 +5,89 @@
 
 #include "log.h"
 
+#define TELL(counters, name, help)                                                                           \
+	do {                                                                                                 \
+		int rc = fn(arg, #name, help, (counters)->name);                                             \
+		if (rc)                                                                                      \
+			return rc;                                                                           \
+	} while (0);
+
+int tally_process(const struct tally_sources *sources, tally_fn fn, void *arg)
+{
+	if (sources->link) {
+		const struct link_counters *l = link_counters(sources->link);
+#define X(name, help) TELL(l, name, help)
+		LINK_COUNTERS(X)
+#undef X
+	}
+	if (sources->replica) {
+		const struct replica_counters *r = replica_counters(sources->replica);
+#define X(name, help) TELL(r, name, help)
+		REPLICA_COUNTERS(X)
+#undef X
+	}
+	if (sources->capture) {
+		const struct capture_counters *c = capture_counters(sources->capture);
+
+		TELL(c, captured_read, "captured datagrams read from the ring")
+		TELL(c, captured_malformed, "captured records that contradict themselves")
+	}
+	return 0;
+}
+
+int tally_service(const struct service *svc, tally_fn fn, void *arg)
+{
+	const struct dialog_counters *d = &svc->table.counters;
+	const struct track_counters *t = &svc->track.counters;
+	const struct service_counters *s = &svc->counters;
+
+#define X(name, help) TELL(s, name, help)
+	SERVICE_COUNTERS(X)
+#undef X
+#define X(name, help) TELL(d, name, help)
+	DIALOG_COUNTERS(X)
+#undef X
+#define X(name, help) TELL(t, name, help)
+	TRACK_COUNTERS(X)
+#undef X
+	if (svc->rescue) {
+		const struct rescue_counters *r = rescue_counters(svc->rescue);
+#define X(name, help) TELL(r, name, help)
+		RESCUE_COUNTERS(X)
+#undef X
+	}
+	return 0;
+}
+
 struct line {
 	char text[2048];
 	size_t len;
 };
 
-static void add(struct line *line, const char *name, uint64_t value)
+static int add(void *arg, const char *name, const char *help, uint64_t value)
 {
+	struct line *line = arg;
 	int n;
 
 	if (!value || line->len >= sizeof(line->text))
-		return;
+		return 0;
 	n = snprintf(line->text + line->len, sizeof(line->text) - line->len, " %s=%llu", name,
 	             (unsigned long long)value);
 	line->len += n > 0 ? (size_t)n : 0;
+	return 0;
 }
 
-void tally_process(const struct link *link, const struct replica *replica, const struct capture *capture)
+void tally_log(const struct tally_sources *sources, struct service *const services[MAX_SERVICES])
 {
-	const struct link_counters *l = link_counters(link);
-	const struct replica_counters *r = replica_counters(replica);
 	struct line line = {.len = 0};
 
-#define X(name, help) add(&line, #name, l->name);
-	LINK_COUNTERS(X)
-#undef X
-#define X(name, help) add(&line, #name, r->name);
-	REPLICA_COUNTERS(X)
-#undef X
-	if (capture) {
-		add(&line, "captured_read", capture_counters(capture)->captured_read);
-		add(&line, "captured_malformed", capture_counters(capture)->captured_malformed);
-	}
+	tally_process(sources, add, &line);
 	calls_log("counters%s", line.text);
-}
-
-void tally_service(const struct service *svc)
-{
-	const struct dialog_counters *d = &svc->table.counters;
-	const struct track_counters *t = &svc->track.counters;
-	const struct service_counters *s = &svc->counters;
-	struct line line = {.len = 0};
-
-#define X(name, help) add(&line, #name, s->name);
-	SERVICE_COUNTERS(X)
-#undef X
-#define X(name, help) add(&line, #name, d->name);
-	DIALOG_COUNTERS(X)
-#undef X
-#define X(name, help) add(&line, #name, t->name);
-	TRACK_COUNTERS(X)
-#undef X
-	if (svc->rescue) {
-		const struct rescue_counters *r = rescue_counters(svc->rescue);
-#define X(name, help) add(&line, #name, r->name);
-		RESCUE_COUNTERS(X)
-#undef X
+	for (int i = 0; i < MAX_SERVICES; i++) {
+		if (!services[i])
+			continue;
+		line = (struct line){.len = 0};
+		tally_service(services[i], add, &line);
+		calls_log("service=%s counters%s", services[i]->conf.name, line.text);
 	}
-	calls_log("service=%s counters%s", svc->conf.name, line.text);
 }

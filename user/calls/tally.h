@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One log line of the counters that are not zero, by their names. Written when
- * the call keeper ends: what was dropped and why is not lost with it.
+ * Every counter of the call keeper by its name: for the command line while it
+ * runs, and as log lines of what is not zero when it ends, so that what was
+ * dropped and why is not lost with it.
  */
 #ifndef SIPFLIP_CALLS_TALLY_H
 #define SIPFLIP_CALLS_TALLY_H
@@ -9,8 +10,19 @@
 #include "capture.h"
 #include "service.h"
 
-/* The whole process's: link, replica and (unless NULL) capture. */
-void tally_process(const struct link *link, const struct replica *replica, const struct capture *capture);
-void tally_service(const struct service *svc);
+/* Each may be NULL: not there. */
+struct tally_sources {
+	const struct link *link;
+	const struct replica *replica;
+	const struct capture *capture;
+};
+
+/* Returns 0 to go on; anything else ends the walk, which returns it. */
+typedef int (*tally_fn)(void *arg, const char *name, const char *help, uint64_t value);
+
+int tally_process(const struct tally_sources *sources, tally_fn fn, void *arg);
+int tally_service(const struct service *svc, tally_fn fn, void *arg);
+
+void tally_log(const struct tally_sources *sources, struct service *const services[MAX_SERVICES]);
 
 #endif

@@ -24,6 +24,7 @@ struct cli {
 	const char *pin_dir;
 	bool json;
 	bool follow;
+	bool all;
 };
 
 int cmd_status(const struct cli *cli, int argc, char **argv);
@@ -31,6 +32,7 @@ int cmd_switchover(const struct cli *cli, int argc, char **argv);
 int cmd_dialogs(const struct cli *cli, int argc, char **argv);
 int cmd_takeovers(const struct cli *cli, int argc, char **argv);
 int cmd_events(const struct cli *cli, int argc, char **argv);
+int cmd_counters(const struct cli *cli, int argc, char **argv);
 int cmd_doctor(const struct cli *cli, int argc, char **argv);
 int cmd_check(const struct cli *cli, int argc, char **argv);
 int cmd_keygen(const struct cli *cli, int argc, char **argv);

@@ -20,8 +20,6 @@
 #include "cli.h"
 #include "text.h"
 
-#define ASK_TIMEOUT_MS 2000
-
 struct ctl_request client_request(enum ctl_op op, const char *service, const char *node)
 {
 	struct ctl_request request = {.version = CTL_VERSION, .op = op};
@@ -81,6 +79,12 @@ static void clean_texts(union client_record *r)
 		CLEAN(r->outcome.service);
 		CLEAN(r->outcome.call_id);
 		CLEAN(r->outcome.text);
+		break;
+	case CTL_COUNTER:
+		CLEAN(r->counter.source);
+		CLEAN(r->counter.service);
+		CLEAN(r->counter.name);
+		CLEAN(r->counter.help);
 		break;
 	}
 }
@@ -185,7 +189,7 @@ int client_ask_or_say(const char *run_dir, const char *socket, const struct ctl_
 {
 	struct client_reply reply;
 
-	if (!client_ask(run_dir, socket, request, request->follow ? 0 : ASK_TIMEOUT_MS, fn, arg, &reply))
+	if (!client_ask(run_dir, socket, request, request->follow ? 0 : CLIENT_TIMEOUT_MS, fn, arg, &reply))
 		return CLI_OK;
 	fprintf(stderr, "sipflip: %s\n", reply.text[0] ? reply.text : strerror(-reply.error));
 	return reply.answered ? CLI_BAD : CLI_CANNOT;

@@ -8,8 +8,9 @@
 
 #include "sipflip/control.h"
 
-#define CLIENT_CONTROL "control.sock" /* sipflipd */
-#define CLIENT_CALLS   "calls.sock"   /* sipflip-calls */
+#define CLIENT_CONTROL    "control.sock" /* sipflipd */
+#define CLIENT_CALLS      "calls.sock"   /* sipflip-calls */
+#define CLIENT_TIMEOUT_MS 2000           /* for each record */
 
 /* Any record: zero-filled behind what came, every text terminated and printable (text_clean). */
 union client_record {
@@ -22,6 +23,7 @@ union client_record {
 	struct ctl_event event;
 	struct ctl_dialog dialog;
 	struct ctl_outcome outcome;
+	struct ctl_counter counter;
 };
 
 struct client_reply {

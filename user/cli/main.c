@@ -14,6 +14,7 @@
 
 #define TAKES_JSON   0x1
 #define TAKES_FOLLOW 0x2
+#define TAKES_ALL    0x4
 
 static const struct command {
 	const char *name;
@@ -33,6 +34,8 @@ static const struct command {
          "calls known here, and what a takeover would do"},
         {"events", cmd_events, 0, 0, TAKES_JSON | TAKES_FOLLOW, "[-f] [--json]",
          "what happened lately; -f goes on"},
+        {"counters", cmd_counters, 0, 1, TAKES_JSON | TAKES_ALL, "[--all] [--json] [SERVICE]",
+         "what was counted, by name; --all: also what is zero"},
         {"doctor", cmd_doctor, 0, 0, 0, "", "checks this machine; says what to do about each finding"},
         {"check", cmd_check, 0, 1, 0, "[FILE]", "checks a configuration file without using it"},
         {"keygen", cmd_keygen, 0, 1, 0, "[FILE]", "makes a key, in FILE (which must not exist) or on stdout"},
@@ -44,7 +47,7 @@ static void usage(FILE *out)
 {
 	fprintf(out, "usage: sipflip [--run-dir DIR] [-c FILE] COMMAND [ARGUMENT...]\n\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(out, "  %-10s %-20s %s\n", commands[i].name, commands[i].args, commands[i].help);
+		fprintf(out, "  %-10s %-27s %s\n", commands[i].name, commands[i].args, commands[i].help);
 	fprintf(out,
 	        "\n"
 	        "  --run-dir DIR  where sipflipd's sockets are (default: run-dir of FILE, or %s)\n"
@@ -96,6 +99,10 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 		if ((!strcmp(argv[i], "-f") || !strcmp(argv[i], "--follow")) &&
 		    command->takes & TAKES_FOLLOW) {
 			cli->follow = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--all") && command->takes & TAKES_ALL) {
+			cli->all = true;
 			continue;
 		}
 		if (argv[i][0] == '-' && argv[i][1])

@@ -325,6 +325,77 @@ static bool takeovers(struct sentinel *s, struct control_client *c, const struct
 	return ok && put_end(c, 0, "");
 }
 
+static bool put_counter(struct control_client *c, const char *source, const char *service, const char *name,
+                        const char *help, uint64_t value)
+{
+	struct ctl_counter r = {.head = {.type = CTL_COUNTER, .len = sizeof(r)}, .value = value};
+
+	snprintf(r.source, sizeof(r.source), "%s", source);
+	snprintf(r.service, sizeof(r.service), "%s", service);
+	snprintf(r.name, sizeof(r.name), "%s", name);
+	snprintf(r.help, sizeof(r.help), "%s", help);
+	return put(c, &r, sizeof(r));
+}
+
+static bool put_own_counters(struct sentinel *s, struct control_client *c)
+{
+	const struct {
+		const char *name, *help;
+		uint64_t value;
+	} own[] = {
+	        {"voter_msg_bad", "messages that did not verify, seen in user space", s->count.msg_bad},
+	        {"voter_msg_mismatch", "messages of another configuration, seen in user space",
+	         s->count.msg_mismatch},
+	        {"voter_send_failed", "messages to other voters that did not leave", s->count.send_failed},
+	        {"actions_dropped", "actions of the lease machine over its bound", s->count.actions_dropped},
+	        {"loop_stalls", "turns of the loop that came late", s->wake.stalls},
+	        {"log_dropped", "log lines that stderr did not take", log_dropped()},
+	        {"keeper_send_failed", "messages the call keeper's socket did not take",
+	         s->keeper.send_failed},
+	        {"keeper_bad_messages", "messages of the call keeper that were not understood",
+	         s->keeper.bad_messages},
+	        {"keeper_restarts", "times the call keeper was started again", s->keeper.restarts},
+	        {"control_refused", "command lines turned away: too many at once", s->control.refused},
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (!put_counter(c, "sipflipd", "", own[i].name, own[i].help, own[i].value))
+			return false;
+	return true;
+}
+
+static bool put_service_counters(struct service *svc, struct control_client *c)
+{
+	const char *name = svc->conf->name;
+
+	return put_counter(c, "sipflipd", name, "lapses", "times the lease ran out while owner",
+	                   svc->lease.lapses) &&
+	       put_counter(c, "sipflipd", name, "arp_sent", "ARP frames sent", svc->announcer.sent) &&
+	       put_counter(c, "sipflipd", name, "arp_send_failed", "ARP frames that did not leave",
+	                   svc->announcer.failed) &&
+	       put_counter(c, "sipflipd", name, "held_sent", "frames held in a switchover and sent on",
+	                   svc->held_sent) &&
+	       put_counter(c, "sipflipd", name, "held_lost", "frames held in a switchover that then failed",
+	                   svc->held_lost);
+}
+
+static bool counters(struct sentinel *s, struct control_client *c, const struct ctl_request *req)
+{
+	struct counters kernel;
+	bool ok = true;
+
+	if (s->has_plane && !plane_counters(&s->plane, &kernel)) {
+#define REASON(name, help) ok = ok && put_counter(c, "kernel", "", #name, help, kernel.name);
+#include "sipflip/reasons.def"
+#undef REASON
+	}
+	ok = ok && put_own_counters(s, c);
+	for (int i = 0; i < s->n_service && ok; i++)
+		if (wanted(&s->service[i], req) && s->service[i].here)
+			ok = put_service_counters(&s->service[i], c);
+	return ok && put_end(c, 0, "");
+}
+
 /* Sends what is new, until the socket is full or a bound is reached. */
 static bool put_events(struct control_client *c)
 {
@@ -369,6 +440,9 @@ void control_readable(struct sentinel *s, int client)
 		break;
 	case CTL_TAKEOVERS:
 		ok = takeovers(s, c, &req);
+		break;
+	case CTL_COUNTERS:
+		ok = counters(s, c, &req);
 		break;
 	case CTL_EVENTS:
 		c->sent = req.since;

@@ -9,6 +9,8 @@
 #include "clock.h"
 #include "plane_objects.h"
 
+#define PLANE_CPUS 1024
+
 uint64_t plane_word(const struct plane *plane, int service)
 {
 	return __atomic_load_n(&plane->ownership[service].lease_until_ns, __ATOMIC_ACQUIRE);
@@ -119,4 +121,23 @@ bool plane_server_alive(const struct plane *plane, uint32_t tgid)
 	if (bpf_map_lookup_elem(plane->objects->map_fd[PLANE_MAP_servers], &tgid, &server))
 		return false;
 	return server.dead_ns == 0;
+}
+
+int plane_counters(const struct plane *plane, struct counters *ret)
+{
+	static struct counters each[PLANE_CPUS];
+	const uint64_t *from = (const uint64_t *)each;
+	uint64_t *sum = (uint64_t *)ret;
+	uint32_t zero = 0;
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 1 || cpus > PLANE_CPUS)
+		return -E2BIG;
+	if (bpf_map_lookup_elem(plane->objects->map_fd[PLANE_MAP_counters], &zero, each))
+		return -errno;
+	*ret = (struct counters){0};
+	for (int cpu = 0; cpu < cpus; cpu++)
+		for (int i = 0; i < REASON_COUNT; i++)
+			sum[i] += from[cpu * REASON_COUNT + i];
+	return 0;
 }

@@ -64,6 +64,9 @@ int plane_unload(const char *pin_dir, const struct config *config);
  */
 int plane_check(struct plane *plane, const struct iface *iface);
 
+/* The counters, summed over the CPUs. 0 or -errno. */
+int plane_counters(const struct plane *plane, struct counters *ret);
+
 /* To poll; then plane_events() calls `on_event` for each. */
 int plane_events_fd(const struct plane *plane);
 int plane_events(struct plane *plane);
