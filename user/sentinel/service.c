@@ -20,6 +20,7 @@
 /* what a node that lost the VIP tells its call keeper can wait: the new owner's server needs the CPU */
 #define CALM_NS          (50 * NS_PER_MS)
 #define DRAIN_NS         NS_PER_MS        /* many times what a server needs for one answer */
+#define PATIENCE_NS      NS_PER_S         /* with an heir that is not ready at the end of a drain */
 #define CONTEST_PAUSE_NS (50 * NS_PER_MS) /* between two answers to a claim */
 #define CONTEST_CALM_NS  (2 * NS_PER_S)
 
@@ -283,23 +284,28 @@ void service_start(struct sentinel *s, struct service *svc, struct mono now)
 	}
 }
 
-/* The server had its moment: resign, and what came meanwhile follows the RESIGN on the wire. */
+/*
+ * The server had its moment: resign, and what came meanwhile follows the RESIGN on
+ * the wire. An heir that is silent just now (a stall, a lost echo) gets its chance
+ * at each later turn, until PATIENCE_NS have passed.
+ */
 static void end_drain(struct sentinel *s, struct service *svc, struct mono now)
 {
 	struct lease_actions out = {0};
 	struct lease_view view = service_view(s, svc, now);
-	int err;
+	int err = lease_hand_over(&svc->lease, svc->drain_cause, &view, &out);
 
-	svc->drain_until = mono_ns(0);
-	err = lease_hand_over(&svc->lease, svc->drain_cause, &view, &out);
 	if (!err)
 		finish(s, svc, &out, &view);
 	state_of(s, svc)->draining = 0;
 	plane_held(&s->plane);
-	if (err && svc->lease.state == LEASE_owner)
-		log_error(
-		        "service=%s event=hand-over-failed text=\"the heir was lost at the last moment: %s\"",
-		        svc->conf->name, lease_heir_unready(&svc->lease, &view));
+	if (err == -EAGAIN && mono_diff(now, svc->drain_until) < PATIENCE_NS)
+		return;
+	svc->drain_until = mono_ns(0);
+	if (err == -EAGAIN)
+		log_error("service=%s event=hand-over-failed text=\"the heir was lost before it could take "
+		          "over: %s; ask again when sipflip status calls it ready\"",
+		          svc->conf->name, lease_heir_unready(&svc->lease, &view));
 }
 
 void service_tick(struct sentinel *s, struct service *svc, struct mono now)
