@@ -54,6 +54,7 @@ struct service {
 	/* a planned hand-over lets the server finish first; unset = none under way */
 	struct mono drain_until;
 	enum cause drain_cause;
+	bool drained; /* its time is over; only the heir is missing */
 	uint64_t held_sent;
 	uint64_t held_lost;        /* held, but the hand-over failed */
 	struct mono contest_until; /* re-announce until the other claimant is quiet */

@@ -298,6 +298,7 @@ static void end_drain(struct sentinel *s, struct service *svc, struct mono now)
 	if (!err)
 		finish(s, svc, &out, &view);
 	state_of(s, svc)->draining = 0;
+	svc->drained = true;
 	plane_held(&s->plane);
 	if (err == -EAGAIN && mono_diff(now, svc->drain_until) < PATIENCE_NS)
 		return;
@@ -359,6 +360,7 @@ int service_hand_over(struct sentinel *s, struct service *svc, enum cause cause,
 	if (mono_is_set(svc->drain_until))
 		return 0;
 	svc->drain_cause = cause;
+	svc->drained = false;
 	svc->drain_until = mono_add(now, DRAIN_NS);
 	state_of(s, svc)->draining = 1;
 	return 0;
@@ -517,7 +519,7 @@ struct mono service_next(const struct service *svc)
 
 	if (svc->here && svc->announcer.step <= 6 && mono_before(svc->announcer.next, next))
 		next = svc->announcer.next;
-	if (mono_is_set(svc->drain_until) && mono_before(svc->drain_until, next))
+	if (mono_is_set(svc->drain_until) && !svc->drained && mono_before(svc->drain_until, next))
 		next = svc->drain_until;
 	return next;
 }
