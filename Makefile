@@ -67,7 +67,7 @@ bpf_bin   := $(patsubst tests/bpf/%.c,$(BUILD)/bpftest/%,$(bpftest_src))
 tool_bin  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(tool_src))
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
 
-.PHONY: all programs tools deps demo test test-unit test-bpf test-netns lint format bench-takeover bench-dataplane \
+.PHONY: all programs tools deps demo test test-unit test-bpf test-netns test-kernels lint format bench-takeover bench-dataplane \
 	install uninstall clean vmlinux
 
 all: programs tools
@@ -160,6 +160,11 @@ test-bpf: $(bpf_bin)
 test-netns: all
 	$(Q)BUILD=$(abspath $(BUILD)) tests/run netns
 test-programs: $(unit_bin) $(bpf_bin) $(tool_bin)
+
+# Debian 12's own kernel, emulated; see tests/kernels/run.
+test-kernels: deps
+	$(Q)$(MAKE) --no-print-directory all test-programs
+	$(Q)BUILD=$(abspath $(BUILD)) tests/kernels/run
 
 bench-takeover: deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -82,18 +82,26 @@ static __always_inline void record_head(struct capture_record *record, const str
 	static __always_inline enum reason capture_##bytes(struct __sk_buff *skb, const struct datagram *d)  \
 	{                                                                                                    \
 		struct capture_record *record = bpf_ringbuf_reserve(&capture, HEAD + (bytes), 0);            \
-		__u32 len = d->len;                                                                          \
+		__s64 len = d->len;                                                                          \
                                                                                                              \
 		if (!record)                                                                                 \
 			return REASON_capture_ring_full;                                                     \
 		record_head(record, d);                                                                      \
+		/* Two signed comparisons, kept apart: 6.1's verifier learns bounds from no other kind. */   \
 		barrier_var(len);                                                                            \
-		if (!len || len > (bytes) || bpf_skb_load_bytes(skb, d->offset, record->data, len)) {        \
-			bpf_ringbuf_discard(record, 0);                                                      \
-			return REASON_capture_load_failed;                                                   \
-		}                                                                                            \
+		if (len > (bytes))                                                                           \
+			goto failed;                                                                         \
+		barrier_var(len);                                                                            \
+		if (len < 1)                                                                                 \
+			goto failed;                                                                         \
+		barrier_var(len);                                                                            \
+		if (bpf_skb_load_bytes(skb, d->offset, record->data, len))                                   \
+			goto failed;                                                                         \
 		bpf_ringbuf_submit(record, 0);                                                               \
 		return REASON_captured;                                                                      \
+	failed:                                                                                              \
+		bpf_ringbuf_discard(record, 0);                                                              \
+		return REASON_capture_load_failed;                                                           \
 	}
 
 CAPTURE_CLASS(456)

@@ -13,13 +13,9 @@
 
 static __noinline int hold_frame(struct xdp_md *ctx, __u32 service, __u64 now_ns)
 {
-	__u64 len = ctx->data_end - ctx->data;
+	__s64 len = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
 	struct held_frame *slot;
 
-	if (len - 1 >= HELD_FRAME_BYTES) {
-		count(REASON_held_ring_full);
-		return XDP_PASS;
-	}
 	slot = bpf_ringbuf_reserve(&held, sizeof(*slot), 0);
 	if (!slot) {
 		count(REASON_held_ring_full);
@@ -28,13 +24,22 @@ static __noinline int hold_frame(struct xdp_md *ctx, __u32 service, __u64 now_ns
 	slot->at_ns = now_ns;
 	slot->service = service;
 	slot->len = len;
-	if (bpf_xdp_load_bytes(ctx, 0, slot->frame, len)) {
-		bpf_ringbuf_discard(slot, BPF_RB_NO_WAKEUP);
-		count(REASON_held_ring_full);
-		return XDP_PASS;
-	}
+	/* Two signed comparisons, kept apart: 6.1's verifier learns bounds from no other kind. */
+	barrier_var(len);
+	if (len > HELD_FRAME_BYTES)
+		goto pass;
+	barrier_var(len);
+	if (len < 1)
+		goto pass;
+	barrier_var(len);
+	if (bpf_xdp_load_bytes(ctx, 0, slot->frame, len))
+		goto pass;
 	bpf_ringbuf_submit(slot, BPF_RB_NO_WAKEUP); /* sipflipd comes for them when it has resigned */
 	return verdict(XDP_DROP, REASON_vip_held);
+pass:
+	bpf_ringbuf_discard(slot, BPF_RB_NO_WAKEUP);
+	count(REASON_held_ring_full);
+	return XDP_PASS;
 }
 
 static __always_inline bool draining(__u32 service)

@@ -13,7 +13,11 @@ static __always_inline __u64 *counter_of(enum reason reason)
 	__u32 zero = 0;
 	struct counters *all = bpf_map_lookup_elem(&counters, &zero);
 
-	return all ? (__u64 *)all + reason : NULL;
+	if (!all)
+		return NULL;
+	/* 6.1's verifier takes no arithmetic on what may be NULL: keep the compiler from doing it first */
+	barrier_var(all);
+	return (__u64 *)all + reason;
 }
 
 /* For XDP and TC: nothing else on this CPU counts the same reason meanwhile. */
