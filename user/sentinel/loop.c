@@ -201,7 +201,7 @@ static bool over(const struct sentinel *s)
 	if (!mono_before(clock_now(), s->stop_at))
 		return true;
 	for (int i = 0; i < s->n_service; i++)
-		if (s->service[i].lease.resign.type || mono_is_set(s->service[i].drain_until))
+		if (s->service[i].lease.resign.type || mono_is_set(s->service[i].drain_next))
 			return false;
 	return true;
 }

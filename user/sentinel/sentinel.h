@@ -52,9 +52,9 @@ struct service {
 	struct mono tell_keeper_at; /* of a loss of role or server: not urgent; unset = nothing to tell */
 	uint64_t takeovers;
 	/* a planned hand-over lets the server finish first; unset = none under way */
-	struct mono drain_until;
+	struct mono drain_next; /* when to resign, or to try again */
+	struct mono drain_since;
 	enum cause drain_cause;
-	bool drained; /* its time is over; only the heir is missing */
 	uint64_t held_sent;
 	uint64_t held_lost;        /* held, but the hand-over failed */
 	struct mono contest_until; /* re-announce until the other claimant is quiet */

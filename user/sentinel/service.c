@@ -20,6 +20,7 @@
 /* what a node that lost the VIP tells its call keeper can wait: the new owner's server needs the CPU */
 #define CALM_NS          (50 * NS_PER_MS)
 #define DRAIN_NS         NS_PER_MS        /* many times what a server needs for one answer */
+#define HOLD_NS          (10 * NS_PER_MS) /* frames are held for at most that */
 #define PATIENCE_NS      NS_PER_S         /* with an heir that is not ready at the end of a drain */
 #define CONTEST_PAUSE_NS (50 * NS_PER_MS) /* between two answers to a claim */
 #define CONTEST_CALM_NS  (2 * NS_PER_S)
@@ -286,23 +287,29 @@ void service_start(struct sentinel *s, struct service *svc, struct mono now)
 
 /*
  * The server had its moment: resign, and what came meanwhile follows the RESIGN on
- * the wire. An heir that is silent just now (a stall, a lost echo) gets its chance
- * at each later turn, until PATIENCE_NS have passed.
+ * the wire. With an heir that is silent just now (a stall, a lost echo) frames are
+ * held a little longer, and then it gets its chance at each later turn.
  */
 static void end_drain(struct sentinel *s, struct service *svc, struct mono now)
 {
 	struct lease_actions out = {0};
 	struct lease_view view = service_view(s, svc, now);
+	int64_t age_ns = mono_diff(now, svc->drain_since);
 	int err = lease_hand_over(&svc->lease, svc->drain_cause, &view, &out);
 
 	if (!err)
 		finish(s, svc, &out, &view);
-	state_of(s, svc)->draining = 0;
-	svc->drained = true;
-	plane_held(&s->plane);
-	if (err == -EAGAIN && mono_diff(now, svc->drain_until) < PATIENCE_NS)
+	if (err == -EAGAIN && age_ns < HOLD_NS) {
+		svc->drain_next = mono_add(now, DRAIN_NS / 4);
 		return;
-	svc->drain_until = mono_ns(0);
+	}
+	state_of(s, svc)->draining = 0;
+	plane_held(&s->plane);
+	if (err == -EAGAIN && age_ns < PATIENCE_NS) {
+		svc->drain_next = mono_add(now, svc->conf->echo_ns);
+		return;
+	}
+	svc->drain_next = mono_ns(0);
 	if (err == -EAGAIN)
 		log_error("service=%s event=hand-over-failed text=\"the heir was lost before it could take "
 		          "over: %s; ask again when sipflip status calls it ready\"",
@@ -315,7 +322,7 @@ void service_tick(struct sentinel *s, struct service *svc, struct mono now)
 	struct lease_view view;
 	bool healthy;
 
-	if (mono_is_set(svc->drain_until) && !mono_before(now, svc->drain_until))
+	if (mono_is_set(svc->drain_next) && !mono_before(now, svc->drain_next))
 		end_drain(s, svc, now);
 	judge_server(s, svc, now);
 	view = service_view(s, svc, now);
@@ -357,11 +364,11 @@ int service_hand_over(struct sentinel *s, struct service *svc, enum cause cause,
 		return -EPERM;
 	if (lease_heir_unready(&svc->lease, &view))
 		return -EAGAIN;
-	if (mono_is_set(svc->drain_until))
+	if (mono_is_set(svc->drain_next))
 		return 0;
 	svc->drain_cause = cause;
-	svc->drained = false;
-	svc->drain_until = mono_add(now, DRAIN_NS);
+	svc->drain_since = now;
+	svc->drain_next = mono_add(now, DRAIN_NS);
 	state_of(s, svc)->draining = 1;
 	return 0;
 }
@@ -519,8 +526,8 @@ struct mono service_next(const struct service *svc)
 
 	if (svc->here && svc->announcer.step <= 6 && mono_before(svc->announcer.next, next))
 		next = svc->announcer.next;
-	if (mono_is_set(svc->drain_until) && !svc->drained && mono_before(svc->drain_until, next))
-		next = svc->drain_until;
+	if (mono_is_set(svc->drain_next) && mono_before(svc->drain_next, next))
+		next = svc->drain_next;
 	return next;
 }
 
