@@ -88,8 +88,9 @@ start_b2bua() { # NS ADDR DIR [CALLEE-ADDR[:PORT]]
 		<sip:out@$addr>;regint=0;b2bua=outbound;outbound="sip:$callee";audio_codecs=pcmu;ptime=20
 	EOF
 	in_ns "$ns" ip rule del pref 5060 2>/dev/null
-	in_ns "$ns" ip rule add pref 5060 ipproto udp sport 30000-30999 lookup 5060
-	in_ns "$ns" ip route replace "${addr%.*}.0/24" dev eth0 src "$addr" table 5060
+	# UDP by its number: a minimal machine has no /etc/protocols
+	in_ns "$ns" ip rule add pref 5060 ipproto 17 sport 30000-30999 lookup 5060 || return
+	in_ns "$ns" ip route replace "${addr%.*}.0/24" dev eth0 src "$addr" table 5060 || return
 	baresip_run "$ns" "$dir" "$addr"
 }
 
