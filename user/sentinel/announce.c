@@ -109,10 +109,8 @@ void announcer_stop(struct announcer *a)
 	a->step = REPEATS + 1;
 }
 
-struct mono announcer_tick(struct announcer *a, struct mono now)
+void announcer_tick(struct announcer *a, struct mono now)
 {
-	struct mono wake = mono_add(now, 3600 * NS_PER_S);
-
 	if (a->step <= REPEATS && !mono_before(now, a->next)) {
 		for (int i = 0; i < a->n_vip; i++)
 			put(a, &a->vip[i]);
@@ -122,18 +120,19 @@ struct mono announcer_tick(struct announcer *a, struct mono now)
 			a->next = mono_add(now, repeat_ns[a->step]);
 		a->step++;
 	}
-	if (a->step <= REPEATS)
-		wake = a->next;
-	if (a->n_arbiter) {
-		if (!mono_before(now, a->arbiter_next)) {
-			for (int i = 0; i < a->n_arbiter; i++)
-				put(a, &a->arbiter[i]);
-			a->arbiter_next = mono_add(now, a->arbiter_interval_ns);
-		}
-		if (mono_before(a->arbiter_next, wake))
-			wake = a->arbiter_next;
+	if (a->n_arbiter && !mono_before(now, a->arbiter_next)) {
+		for (int i = 0; i < a->n_arbiter; i++)
+			put(a, &a->arbiter[i]);
+		a->arbiter_next = mono_add(now, a->arbiter_interval_ns);
 	}
-	return wake;
+}
+
+bool announcer_due(const struct announcer *a, struct mono *ret)
+{
+	if (a->step > REPEATS)
+		return false;
+	*ret = a->next;
+	return true;
 }
 
 static uint16_t ip_checksum(const struct iphdr *ip)

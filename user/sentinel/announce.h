@@ -55,8 +55,10 @@ void announcer_done(struct announcer *a);
 void announcer_start(struct announcer *a, struct mono now);
 void announcer_stop(struct announcer *a);
 
-/* Sends what is due. Returns when it wants to be called next. */
-struct mono announcer_tick(struct announcer *a, struct mono now);
+/* Sends what is due. */
+void announcer_tick(struct announcer *a, struct mono now);
+/* When the next gratuitous ARP is due; false = none is. */
+bool announcer_due(const struct announcer *a, struct mono *ret);
 
 /*
  * Sends a voters' message (UDP over IPv4, both ports the same) straight to a MAC:

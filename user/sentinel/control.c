@@ -45,9 +45,8 @@ int control_init(struct sentinel *s)
 	return s->control.listen < 0 ? s->control.listen : 0;
 }
 
-static void drop(struct sentinel *s, struct control_client *c)
+static void drop(struct control_client *c)
 {
-	(void)s;
 	close(c->fd);
 	*c = (struct control_client){.fd = -1};
 }
@@ -67,7 +66,7 @@ void control_accept(struct sentinel *s)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 		s->control.client[i] = (struct control_client){.fd = fd};
 		if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
-			drop(s, &s->control.client[i]);
+			drop(&s->control.client[i]);
 		return;
 	}
 	s->control.refused++;
@@ -426,7 +425,7 @@ void control_readable(struct sentinel *s, int client)
 	if (n != sizeof(req) || req.version != CTL_VERSION) {
 		if (n > 0)
 			put_end(c, -EPROTO, "this command and the running agent are of different versions");
-		drop(s, c);
+		drop(c);
 		return;
 	}
 	req.service[CTL_NAME_LEN - 1] = '\0';
@@ -455,7 +454,7 @@ void control_readable(struct sentinel *s, int client)
 		break;
 	}
 	if (!ok)
-		drop(s, c);
+		drop(c);
 }
 
 void control_flush(struct sentinel *s)
@@ -464,7 +463,7 @@ void control_flush(struct sentinel *s)
 		struct control_client *c = &s->control.client[i];
 
 		if (c->fd >= 0 && c->follow && !put_events(c))
-			drop(s, c);
+			drop(c);
 	}
 }
 
@@ -474,7 +473,7 @@ void control_done(struct sentinel *s)
 
 	for (int i = 0; i < SENTINEL_CLIENTS; i++)
 		if (s->control.client[i].fd >= 0)
-			drop(s, &s->control.client[i]);
+			drop(&s->control.client[i]);
 	snprintf(path, sizeof(path), "%s/control.sock", s->run_dir);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/calls.sock", s->run_dir);

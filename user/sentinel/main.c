@@ -145,13 +145,11 @@ static int make_run_dir(const char *path)
 }
 
 /* What only the machine can tell of a service: one line, or nothing. */
-static void check_service(const struct config *c, const struct config_service *svc, const char *file,
-                          struct iface *ret)
+static void check_service(const struct config_service *svc, const char *file, struct iface *ret)
 {
 	int err = iface_find(svc->interface, ret);
 	char addr[ADDR_TEXT_LEN];
 
-	(void)c;
 	if (err == -ENODEV)
 		fatal("%s:%d: service \"%s\": no interface \"%s\" on this machine; see: ip link", file,
 		      svc->line, svc->name, svc->interface);
@@ -182,7 +180,7 @@ static void prepare_services(struct sentinel *s)
 		for (int n = 0; n < c->service[i].n_node; n++)
 			svc->here |= c->service[i].node[n] == s->node;
 		if (svc->here) {
-			check_service(c, svc->conf, s->config_path, &svc->iface);
+			check_service(svc->conf, s->config_path, &svc->iface);
 			s->has_plane = true;
 		}
 		if (!svc->here && !concerned)

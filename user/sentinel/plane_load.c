@@ -124,8 +124,11 @@ static int load_object(struct plane_loader *l, struct bpf_object *object)
 	}
 	err = bpf_object__load(object);
 	if (err)
-		return plane_fail(l, err, "kernel refused BPF object %s: %s; run: sipflip doctor",
-		                  bpf_object__name(object), strerror(-err));
+		return plane_fail(
+		        l, err,
+		        "kernel refused BPF object %s: %s; run: sipflip doctor; the kernel's own words: set "
+		        "SIPFLIP_LIBBPF=1 and start again",
+		        bpf_object__name(object), strerror(-err));
 	for (int i = 0; i < PLANE_MAP_COUNT; i++) {
 		map = bpf_object__find_map_by_name(object, map_names[i]);
 		if (map && o->map_fd[i] < 0)

@@ -522,10 +522,10 @@ void service_health(struct sentinel *s, struct service *svc, const struct keeper
 
 struct mono service_next(const struct service *svc)
 {
-	struct mono next = lease_next(&svc->lease);
+	struct mono next = lease_next(&svc->lease), due;
 
-	if (svc->here && svc->announcer.step <= 6 && mono_before(svc->announcer.next, next))
-		next = svc->announcer.next;
+	if (svc->here && announcer_due(&svc->announcer, &due) && mono_before(due, next))
+		next = due;
 	if (mono_is_set(svc->drain_next) && mono_before(svc->drain_next, next))
 		next = svc->drain_next;
 	return next;
