@@ -18,12 +18,15 @@
 #include <linux/types.h>
 #endif
 
-#define ABI_VERSION   1
+#define ABI_VERSION   2
 #define MAX_SERVICES  64
 #define MAX_NODES     16 /* node numbers 1..15 */
 #define MAX_VIPS      256
 #define MAX_ENDPOINTS 512
 #define MAX_SERVERS   1024 /* watched thread groups, and as many sockets */
+#define MAX_SIP_PORTS 8
+#define MAX_FLOWS     65536  /* four a call: RTP and RTCP of two legs */
+#define MAX_STEERED   131072 /* Call-IDs */
 
 #define LEASE_FENCED  0ULL
 #define LEASE_FOREVER (~0ULL) /* owner with no heir: never expires by itself */
@@ -63,6 +66,11 @@ struct service_conf {
 	__u8 pad0;
 	__u8 mac[6]; /* this node's, on ifindex */
 	__u8 pad1[6];
+	__u16 sip_port[MAX_SIP_PORTS]; /* UDP, host order; 0 = none. The first is what sipflip-calls speaks
+	                                  from */
+	__u16 rescue_port; /* where sipflip-calls listens on the VIP; 0 = no rescue here, nothing is steered
+	                    */
+	__u8 pad2[6];
 };
 
 /*
@@ -177,6 +185,104 @@ struct held_frame {
 	__u8 frame[HELD_FRAME_BYTES];
 };
 
+/*
+ * Media of calls, by the VIP's port. Both maps are arrays that sipflip-calls maps
+ * into its memory; the flip touches neither.
+ *
+ *   map flow_ports[port], ARRAY of __u32, mmapable: first slot in `flows` of this
+ *     UDP port (host order), 0 = none. Written by sipflip-calls.
+ *   map flows[slot], ARRAY, mmapable: one VIP port, which is one leg's RTP or RTCP.
+ *     Slot 0 is never used. A slot is filled before it is linked into flow_ports
+ *     (release) and unlinked before it is filled anew; slots of other VIPs with
+ *     the same port hang on by `next`, at most FLOW_CHAIN of them.
+ *
+ * With FLOW_SERVER the local server holds the call: its packets pass, and only what
+ * the standby will need is noted. Without it the server of this call is not here:
+ * while this node owns the service, ingress sends what comes from the known source
+ * on to the other leg, and egress lets nothing of the local server out from this port.
+ */
+#define FLOW_CHAIN 8
+#define FLOW_PTS   4
+
+#define FLOW_SERVER 0x01 /* the server that runs here handles it: watch only */
+#define FLOW_RTCP   0x02
+#define FLOW_HELD   0x04 /* nothing to relay to: the port is only kept from the local server */
+
+struct flow_pt { /* RTP payload types, both 0 = unused */
+	__u8 from;
+	__u8 to;
+};
+
+struct flow {
+	/* sipflip-calls writes, the programs read: one cache line */
+	struct inaddr16 vip;
+	struct inaddr16 remote; /* the phone: what goes out for this leg goes here */
+	struct inaddr16 source; /* where the phone's packets come from; zero = the same as remote */
+	__u16 vip_port;         /* host order, as all ports here */
+	__u16 remote_port;      /* 0 = not known yet: nothing is sent to this leg */
+	__u16 source_port;      /* 0 = the same as remote_port */
+	__u8 service;
+	__u8 flags; /* FLOW_* */
+	__u32 peer; /* slot of the other leg's flow; 0 = none */
+	__u32 next; /* next slot of the same port */
+
+	/* sipflip-calls writes, ingress reads */
+	struct flow_pt pt[FLOW_PTS]; /* of what comes from this leg: payload types to rewrite for the other */
+	__u64 generation;            /* odd while the slot is being filled; ingress does not use it then */
+	__u8 mac[6]; /* next hop of the phone as its packets showed it, here or at the old owner */
+	__u16 mac_pad;
+	__u64 pad0[5];
+
+	/* ingress and egress write: one cache line */
+	__u64 packets;      /* from the phone */
+	__u64 bytes;        /* of their UDP payload */
+	__u64 last_ns;      /* when the last one came */
+	__u64 sent;         /* to the phone: relayed, or the local server's */
+	__u64 strange;      /* refused: not from the known source */
+	__u64 relatched_ns; /* when the source was taken anew; 0 = never. Once for each filling of the slot */
+	__u64 next_hop_ns;  /* next_hop is good until then */
+	__u8 next_hop[6];
+	__u16 pad1;
+
+	/* what ingress (from) and egress (to) saw; sipflip-calls reads after a media_event */
+	struct inaddr16 seen_from; /* first or only source of the phone's packets */
+	struct inaddr16 seen_to;   /* where the local server sends */
+	__u16 seen_from_port;
+	__u16 seen_to_port;
+	__u8 seen_mac[6];
+	__u8 pad2[6];
+	__u64 first_ns; /* first packet since the slot was filled */
+	__u64 pad3;
+};
+
+/* ring buffer media, 256 KiB: something about a flow is new. Writers: ingress, egress. Reader: sipflip-calls.
+ */
+enum media_event_kind {
+	MEDIA_SEEN_FROM = 1, /* first packet, or from another source than before */
+	MEDIA_SEEN_TO = 2,
+	MEDIA_RELATCHED = 3,
+};
+struct media_event {
+	__u64 at_ns;
+	__u32 slot;
+	__u32 kind; /* enum media_event_kind */
+};
+
+/*
+ * map steer{SipHash-2-4 of the Call-ID}, HASH: the dialogs that sipflip-calls
+ * answers for while this node owns the service. Written by sipflip-calls, read by
+ * ingress (to the rescue port) and egress (the local server may not speak in them).
+ * The hash is the reference's (libsodium's crypto_shorthash) over the bytes of the
+ * Call-ID under the key of steer_key with the service's number exclusive-ored to k1.
+ * map steer_key[0], ARRAY of struct siphash_key: random, made with the maps.
+ */
+#define STEER_CALL_ID_LEN 256 /* a longer Call-ID is not steered */
+struct steer {
+	__u64 packets; /* steered; ingress counts */
+	__u32 service;
+	__u32 pad;
+};
+
 /* map keys[slot], ARRAY. SipHash-2-4 keys; slot 0 signs, both are accepted. */
 #define KEY_SLOTS 2
 struct siphash_key {
@@ -208,10 +314,14 @@ struct counters {
 };
 
 _Static_assert(sizeof(struct ownership) == 8, "ownership is one word");
-_Static_assert(sizeof(struct service_conf) == 72, "service_conf layout");
+_Static_assert(sizeof(struct service_conf) == 96, "service_conf layout");
 _Static_assert(sizeof(struct service_state) == 128, "service_state layout");
 _Static_assert(sizeof(struct peer) == 80, "peer layout");
 _Static_assert(sizeof(struct vip_slot) == 16, "vip_slot layout");
+_Static_assert(__builtin_offsetof(struct flow, pt) == 64, "flow: first line");
+_Static_assert(__builtin_offsetof(struct flow, packets) == 128, "flow: second line");
+_Static_assert(__builtin_offsetof(struct flow, seen_from) == 192, "flow: fourth line");
+_Static_assert(sizeof(struct flow) == 256, "flow layout");
 _Static_assert(sizeof(struct endpoint_key) == 20, "endpoint_key layout");
 _Static_assert(sizeof(struct counters) == REASON_COUNT * 8, "one u64 a reason");
 

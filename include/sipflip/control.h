@@ -14,7 +14,7 @@
 #include "event.h"
 #include "keeper.h"
 
-#define CTL_VERSION  1
+#define CTL_VERSION  2
 #define CTL_NAME_LEN 32
 #define CTL_TEXT_LEN 128
 
@@ -116,6 +116,10 @@ struct ctl_service {
 	__u32 dialogs_peer;
 	__u32 replica_up;
 	__u32 rescuable;
+	__u32 ringing;
+	__u32 relayed;
+	__u32 flows;
+	__u32 ports_held;
 	__u32 arbiter; /* 0 = not configured, 1 = seen, 2 = not seen */
 	__u64 takeovers;
 	__u64 lapses; /* times the own lease ran out while owner */
@@ -190,6 +194,19 @@ struct ctl_dialog {
 	char flow[64];           /* real address:port */
 	char paired_by[32];      /* "sdp", "header", "numbers", "" = single leg */
 	char plan[CTL_TEXT_LEN]; /* what a takeover would do, or why not */
+	char plan_name[32];      /* the same in one word: "relay", "direct", "rejoin" ... */
+	__u32 rescuable;         /* 0 = a takeover would lose the call */
+	__u32 local;             /* 1 = the server that runs here holds it */
+	struct ctl_stream {
+		char vip[64];      /* VIP:port; "" = no such stream */
+		char remote[64];   /* the phone's address:port as it is known now */
+		__u64 packets;     /* from the phone */
+		__u64 sent;        /* to the phone */
+		__u64 strange;     /* refused: from elsewhere */
+		__u64 last_age_ns; /* ~0 = nothing came yet */
+		__u32 relatched;
+		__u32 seen; /* 1 = the kernel saw the address, 0 = only the SDP says so */
+	} stream[4];        /* RTP and RTCP of the first two media lines: 2 * line + rtcp */
 };
 
 struct ctl_outcome {

@@ -10,6 +10,7 @@
  *         without a data plane
  *   5     a listening SOCK_SEQPACKET socket RUN_DIR/calls.sock for the command
  *         line (KEEPER_FD_CONTROL), see control.h
+ *   6..9  the maps flow_ports, flows, steer, media (abi.h); closed without a data plane
  * and then sends one KEEPER_CONF a service, then KEEPER_START. The call keeper
  * drops to conf.user before it reads a byte from anywhere else.
  *
@@ -22,11 +23,17 @@
 #include "abi.h"
 #include "wire.h"
 
-#define KEEPER_VERSION    1
-#define KEEPER_FD_LINK    3
-#define KEEPER_FD_CAPTURE 4
-#define KEEPER_FD_CONTROL 5
-#define KEEPER_NAME_LEN   32
+#define KEEPER_VERSION     2
+#define KEEPER_FD_LINK     3
+#define KEEPER_FD_CAPTURE  4
+#define KEEPER_FD_CONTROL  5
+#define KEEPER_FD_PORTS    6
+#define KEEPER_FD_FLOWS    7
+#define KEEPER_FD_STEER    8
+#define KEEPER_FD_MEDIA    9
+#define KEEPER_FD_LAST     9
+#define KEEPER_NAME_LEN    32
+#define KEEPER_COMMAND_LEN 128
 
 enum keeper_type {
 	/* sipflipd -> sipflip-calls */
@@ -39,6 +46,7 @@ enum keeper_type {
 	KEEPER_HEALTH = 17,
 	KEEPER_CALLS = 18,
 	KEEPER_RESCUE = 19,
+	KEEPER_WARM = 20,
 };
 
 struct keeper_head {
@@ -49,8 +57,9 @@ struct keeper_head {
 };
 
 enum rescue_mode {
-	RESCUE_AGENT = 0, /* sipflip-calls re-INVITEs */
-	RESCUE_OFF = 1,
+	RESCUE_AGENT = 0,  /* sipflip-calls re-INVITEs */
+	RESCUE_OFF = 1,    /* the calls need only the VIP: proxies in the route */
+	RESCUE_SERVER = 2, /* the server recovers them itself when told to */
 };
 
 struct keeper_conf {
@@ -66,9 +75,19 @@ struct keeper_conf {
 	__u32 probe_interval_us;
 	__u32 probe_floor_us;
 	__u32 probe_ceiling_us;
-	__u32 rescue_rate; /* calls a second */
-	__u32 rescue_mode; /* enum rescue_mode */
-	__u32 max_dialogs; /* bound of the dialog table */
+	__u32 rescue_rate;      /* calls a second */
+	__u32 rescue_mode;      /* enum rescue_mode */
+	__u32 max_dialogs;      /* bound of the dialog table */
+	__u32 media_direct;     /* 1 = no relay: 3pcc re-INVITEs, media goes from phone to phone */
+	__u16 relay_port_first; /* VIP ports for legs that the dead server had given none yet */
+	__u16 relay_port_last;
+	char link_header[KEEPER_NAME_LEN]; /* carries the other leg's Call-ID; "" = none */
+	/* RESCUE_SERVER: FreeSWITCH's event socket on this node and its password */
+	struct inaddr16 event_socket;
+	__u16 event_socket_port; /* 0 = sipflipd runs the configured command instead */
+	__u16 pad0;
+	char event_socket_password[KEEPER_NAME_LEN];
+	struct siphash_key steer_key; /* abi.h */
 	struct inaddr16 node_addr;
 	struct inaddr16 peer_addr;
 	/* CURVE (RFC 26/CurveZMQ) keys of the replica, derived from the key file */
@@ -131,7 +150,12 @@ struct keeper_calls {
 	__u32 dialogs_peer;  /* what the peer said it holds */
 	__u32 replica_up;    /* 1 = connected and in step */
 	__u32 captured_lost; /* records dropped, malformed or over a bound */
-	__u64 replica_seq;   /* last applied or sent */
+	__u32 ringing;       /* calls not answered yet */
+	__u32 relayed;       /* calls whose media this node would relay, or does */
+	__u32 flows;         /* slots of the map flows in use */
+	__u32 ports_held;    /* ports that the server here wants and a rescued call holds */
+	__u32 pad0;
+	__u64 replica_seq; /* last applied or sent */
 };
 
 /* During and after a rescue. */
@@ -144,6 +168,19 @@ struct keeper_rescue {
 	__u32 rescued;
 	__u32 failed;
 	__u32 skipped; /* not rescuable: single leg, no SDP ... */
+};
+
+/*
+ * Next hops to keep resolved: phones of calls that a takeover would have to reach.
+ * The whole set each time, most recent calls first; sipflipd keeps them as managed
+ * neighbours (or their gateway) on the service's interface. At most once a second.
+ */
+#define KEEPER_WARM_ADDRS 256
+struct keeper_warm {
+	struct keeper_head head;
+	__u32 n;
+	__u32 pad;
+	struct inaddr16 addr[KEEPER_WARM_ADDRS];
 };
 
 #endif

@@ -11,7 +11,8 @@
  *       +----- 3xx..6xx ----------+---------------+------ BYE, 481 --------+------------+--> ended
  *
  * Half-open ones are an INVITE that nobody has answered with a tag yet: they
- * have state early and one empty tag, and are never replicated.
+ * have state early and one empty tag. They are replicated like the others, so that
+ * a ringing call survives; the key's missing tag is then "".
  */
 #ifndef SIPFLIP_CORE_DIALOG_H
 #define SIPFLIP_CORE_DIALOG_H
@@ -33,6 +34,8 @@
 #define DIALOG_SDP_LEN        4096
 #define DIALOG_FORKS          16 /* To tags of one INVITE; more are counted, not kept */
 #define DIALOG_TOMBSTONES     4096
+#define DIALOG_STREAMS        4    /* RTP and RTCP of the first two media lines: 2 * line + rtcp */
+#define DIALOG_INVITE_LEN     8192 /* of the INVITE that made it, kept until it is answered */
 
 #define DIALOG_ENDED_KEEP_NS  (32 * NS_PER_S)        /* 64*T1: retransmissions still find it */
 #define DIALOG_EARLY_KEEP_NS  (200 * NS_PER_S)       /* Timer C, RFC 3261 16.6 item 11, and some */
@@ -71,6 +74,25 @@ enum dialog_paired {
 /* flags */
 #define DIALOG_TRUNCATED 0x1 /* a header was longer than its field: not rescuable */
 #define DIALOG_SDP_CUT   0x2 /* an SDP was longer than DIALOG_SDP_LEN: not kept */
+#define DIALOG_NO_INVITE                                                                                     \
+	0x4 /* its INVITE was longer than DIALOG_INVITE_LEN: cannot be taken over while it rings */
+/* what the phone said it understands, in Allow and Supported */
+#define DIALOG_ALLOWS_UPDATE   0x100
+#define DIALOG_SUPPORTS_TIMER  0x200
+#define DIALOG_SUPPORTS_100REL 0x400
+
+/*
+ * One RTP or RTCP stream of a leg as the owner's kernel saw it (abi.h, struct flow):
+ * the phone's real addresses behind NAT. Ports 0 = not seen yet.
+ */
+struct dialog_stream {
+	struct inaddr16 from; /* the phone's packets come from here */
+	struct inaddr16 to;   /* and the server sends there */
+	uint16_t from_port;
+	uint16_t to_port;
+	uint8_t mac[6]; /* the phone's next hop */
+	uint8_t pad[6];
+};
 
 /*
  * One dialog, flat: the replica may carry it field by field or as bytes between
@@ -97,8 +119,20 @@ struct dialog {
 	uint32_t invite_cseq;       /* of the INVITE that made it */
 	uint32_t session_expires_s; /* 0 = no session timer */
 	uint32_t flags;
+	/*
+	 * Which run of which node's server holds it: 0 = none, sipflip-calls does. Only the
+	 * node where just that server runs leaves the call alone; all others have its
+	 * flows and its Call-ID in their kernel maps.
+	 */
+	uint64_t origin;
+	uint32_t rseq;     /* RFC 3262: of the last reliable 1xx; 0 = none */
+	uint16_t progress; /* last 1xx to the INVITE that made it; 0 = none */
 	uint16_t sdp_in_len;
 	uint16_t sdp_out_len;
+	uint16_t invite_len;
+	struct dialog_stream stream[DIALOG_STREAMS];
+	uint8_t *invite; /* that INVITE as it was on the wire; NULL once answered, or too long. The table's
+	                    memory */
 	char call_id[DIALOG_CALL_ID_LEN];
 	char local_tag[DIALOG_TAG_LEN];
 	char remote_tag[DIALOG_TAG_LEN];
@@ -106,6 +140,7 @@ struct dialog {
 	char remote[DIALOG_NAME_ADDR_LEN];
 	char remote_target[DIALOG_URI_LEN]; /* URI of the phone's last Contact */
 	char local_contact[DIALOG_URI_LEN]; /* the server's own */
+	char request_uri[DIALOG_URI_LEN];   /* of the INVITE that made it */
 	char route[DIALOG_ROUTE_LEN];       /* Route values in the order to send them, comma separated */
 	char caller[DIALOG_USER_LEN];       /* user part of From */
 	char callee[DIALOG_USER_LEN];       /* user part of the first request's URI */
@@ -160,8 +195,12 @@ struct sip_event {
 	const char *session_id;   /* sender's UUID */
 	uint32_t session_expires_s;
 	int refresher_uas; /* 1 = refresher=uas, 0 = uac, -1 = not said */
+	uint32_t rseq;     /* RFC 3262 RSeq of a response, 0 = none */
+	uint32_t supports; /* DIALOG_ALLOWS_*, DIALOG_SUPPORTS_* of the sender */
 	const char *sdp;
 	size_t sdp_len;
+	const uint8_t *whole; /* the datagram; kept of a first INVITE. NULL = not at hand */
+	size_t whole_len;
 };
 
 /* Counters by name: the name here is the name in the metric. */
@@ -195,6 +234,16 @@ struct dialog_memo {
 	uint8_t value;
 };
 
+/*
+ * Told of each dialog after it changed, and before it goes; its pair is found with
+ * dialog_peer(). Must not change the table. One observer a table: media.c.
+ */
+struct dialog_observer {
+	void (*changed)(void *context, struct dialog *dialog);
+	void (*removed)(void *context, struct dialog *dialog);
+	void *context;
+};
+
 struct dialog_slot; /* private links of one dialog */
 struct dialog_tombstone {
 	uint64_t version;
@@ -218,6 +267,8 @@ struct dialog_table {
 	uint64_t next_call;                  /* call numbers: one above every number seen */
 	struct dialog_tombstone *tombstones; /* ring of DIALOG_TOMBSTONES */
 	uint64_t n_tombstones;               /* ever written */
+	uint64_t origin;                     /* of the server that runs here: new dialogs get it */
+	struct dialog_observer observer;
 	struct dialog_counters counters;
 };
 
@@ -241,7 +292,7 @@ struct dialog *dialog_next(struct dialog_table *table, const struct dialog *prev
 /* Same Call-ID as prev in the same service; to walk the forks. */
 struct dialog *dialog_next_same_call_id(struct dialog_table *table, const struct dialog *prev);
 
-/* From the last changed one (NULL) back in time. Half-open ones do not appear. */
+/* From the last changed one (NULL) back in time. */
 struct dialog *dialog_older(struct dialog_table *table, const struct dialog *newer);
 struct dialog_memo *dialog_memo(struct dialog_table *table, const struct dialog *dialog);
 
@@ -254,6 +305,11 @@ void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog);
 /* What this node itself sent inside the dialog after a takeover; longer than DIALOG_SDP_LEN is marked and not
  * kept. */
 void dialog_set_sdp_out(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len);
+/* What the kernel saw of a stream; nothing happens when it is known already. stream < DIALOG_STREAMS. */
+void dialog_set_stream(struct dialog_table *table, struct dialog *dialog, unsigned int stream,
+                       const struct dialog_stream *seen);
+/* From now on `origin` holds it (0 = sipflip-calls). */
+void dialog_set_origin(struct dialog_table *table, struct dialog *dialog, uint64_t origin);
 /* True while this slot still holds a dialog of that call: for who keeps a pointer over time. */
 bool dialog_is_of_call(const struct dialog_table *table, const struct dialog *dialog, uint64_t call);
 /* Reserves the next local CSeq, `margin` above the last one. Below 2^31 (RFC 3261 8.1.1.5). */
@@ -263,7 +319,7 @@ uint32_t dialog_take_cseq(struct dialog_table *table, struct dialog *dialog, uin
  * For the sending side of the replica. Changed dialogs in the order of their
  * versions: the first after `since` with prev NULL, then the one after prev.
  * The iteration is void after any change of the table; go on with
- * since = version of the last one then. Half-open ones do not appear.
+ * since = version of the last one then.
  */
 const struct dialog *dialog_next_changed(const struct dialog_table *table, uint64_t since,
                                          const struct dialog *prev);

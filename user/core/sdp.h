@@ -28,14 +28,17 @@ struct sdp_span {
 };
 
 struct sdp_media {
-	char kind[16];                /* "audio" */
-	char proto[SDP_TOKEN_LEN];    /* "RTP/AVP" */
-	char formats[SDP_FORMAT_LEN]; /* "0 8 101", cut when longer */
-	char address[SDP_TOKEN_LEN];  /* own c= line, else the session's */
-	uint16_t port;                /* 0 = refused or off */
-	uint8_t direction;            /* enum sdp_direction */
-	bool fingerprint;             /* a=fingerprint here or in the session: DTLS */
-	bool crypto;                  /* a=crypto: SDES */
+	char kind[16];                    /* "audio" */
+	char proto[SDP_TOKEN_LEN];        /* "RTP/AVP" */
+	char formats[SDP_FORMAT_LEN];     /* "0 8 101", cut when longer */
+	char address[SDP_TOKEN_LEN];      /* own c= line, else the session's */
+	uint16_t port;                    /* 0 = refused or off */
+	uint8_t direction;                /* enum sdp_direction */
+	bool fingerprint;                 /* a=fingerprint here or in the session: DTLS */
+	bool crypto;                      /* a=crypto: SDES */
+	bool rtcp_mux;                    /* RFC 5761 */
+	uint16_t rtcp_port;               /* RFC 3605 a=rtcp, else port + 1 */
+	char rtcp_address[SDP_TOKEN_LEN]; /* of a=rtcp, else "" */
 };
 
 struct sdp {
@@ -63,5 +66,23 @@ int sdp_continue(const char *text, size_t len, const char *before, size_t before
 
 /* Cuts m= lines beyond the first n. The same in place of buf; returns the length or -ENOSPC. */
 int sdp_cut_media(const char *text, size_t len, uint32_t n, char *buf, size_t size);
+
+/*
+ * Codec of a payload type in a media description: "PCMU/8000", "opus/48000/2",
+ * "telephone-event/8000"; lower-case name. Static types of RFC 3551 need no
+ * a=rtpmap. line = index of the m= line. 0 or -ENOENT.
+ */
+int sdp_codec(const char *text, size_t len, uint32_t line, uint8_t payload_type, char *ret, size_t size);
+
+/*
+ * What to offer or answer to one phone so that its media goes to the VIP: `text` is
+ * the other phone's SDP; every c= becomes `address`, the port of m= line i becomes
+ * port[i] (0 = refused; n of them, further lines are refused), a=rtcp follows, and
+ * what only holds end to end between other addresses (a=candidate and other ICE,
+ * RFC 8839 and RFC 5245) is left out. The o= line goes on as in sdp_continue().
+ * keep_crypto: a=crypto lines stay (SDES keys end to end). Length, -EINVAL or -ENOSPC.
+ */
+int sdp_relay(const char *text, size_t len, const char *before, size_t before_len, const char *address,
+              const uint16_t *port, uint32_t n, bool keep_crypto, char *buf, size_t size);
 
 #endif
