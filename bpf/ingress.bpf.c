@@ -16,6 +16,11 @@ MAP(abi);
 MAP(counters);
 MAP(events);
 MAP(held);
+MAP(flow_ports);
+MAP(flows);
+MAP(steer);
+MAP(steer_key);
+MAP(media);
 
 #include "lib/cursor.h"
 #include "lib/echo.h"

@@ -17,6 +17,7 @@
 #define EVENTS_BYTES  (256 * 1024)
 #define CAPTURE_BYTES (8 * 1024 * 1024)
 #define HELD_BYTES    (1024 * 1024)
+#define MEDIA_BYTES   (256 * 1024)
 
 #define MAP(name) struct name##_map name SEC(".maps")
 
@@ -38,6 +39,16 @@
 		__type(value, value_type);                                                                   \
 	}
 
+/* Memory only for the entries that are there: the table is made for the most that can be. */
+#define SPARSE_TABLE(name, entries, key_type, value_type)                                                    \
+	struct name##_map {                                                                                  \
+		__uint(type, BPF_MAP_TYPE_HASH);                                                             \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                                        \
+		__uint(max_entries, entries);                                                                \
+		__type(key, key_type);                                                                       \
+		__type(value, value_type);                                                                   \
+	}
+
 #define RING(name, bytes)                                                                                    \
 	struct name##_map {                                                                                  \
 		__uint(type, BPF_MAP_TYPE_RINGBUF);                                                          \
@@ -48,17 +59,28 @@ SHARED_ARRAY(ownership, MAX_SERVICES, struct ownership);
 SHARED_ARRAY(service_conf, MAX_SERVICES, struct service_conf);
 SHARED_ARRAY(service_state, MAX_SERVICES, struct service_state);
 SHARED_ARRAY(peers, MAX_SERVICES *MAX_NODES, struct peer);
+SHARED_ARRAY(flow_ports, 65536, __u32);
+SHARED_ARRAY(flows, MAX_FLOWS, struct flow);
 TABLE(vips, MAX_VIPS, struct inaddr16, struct vip);
 TABLE(endpoints, MAX_ENDPOINTS, struct endpoint_key, struct endpoint);
 TABLE(servers, MAX_SERVERS, __u32, struct server);
 TABLE(sockets, MAX_SERVERS, __u64, struct server_socket);
+SPARSE_TABLE(steer, MAX_STEERED, __u64, struct steer);
 RING(events, EVENTS_BYTES);
 RING(capture, CAPTURE_BYTES);
 RING(held, HELD_BYTES);
+RING(media, MEDIA_BYTES);
 
 struct keys_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, KEY_SLOTS);
+	__type(key, __u32);
+	__type(value, struct siphash_key);
+};
+
+struct steer_key_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct siphash_key);
 };

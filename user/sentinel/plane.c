@@ -100,6 +100,31 @@ int plane_capture_fd(const struct plane *plane)
 	return plane->objects->map_fd[PLANE_MAP_capture];
 }
 
+int plane_media_fds(const struct plane *plane, int ret_fds[PLANE_MEDIA_FDS])
+{
+	static const enum plane_map map[PLANE_MEDIA_FDS] = {PLANE_MAP_flow_ports, PLANE_MAP_flows,
+	                                                    PLANE_MAP_steer, PLANE_MAP_media};
+
+	if (!plane->objects)
+		return -ENODEV;
+	for (int i = 0; i < PLANE_MEDIA_FDS; i++)
+		ret_fds[i] = plane->objects->map_fd[map[i]];
+	return 0;
+}
+
+int plane_steer_key(const struct plane *plane, struct siphash_key *ret)
+{
+	struct siphash_key key;
+	uint32_t zero = 0;
+
+	if (!plane->objects)
+		return -ENODEV;
+	if (bpf_map_lookup_elem(plane->objects->map_fd[PLANE_MAP_steer_key], &zero, &key))
+		return -errno;
+	*ret = key;
+	return 0;
+}
+
 int plane_add_server(struct plane *plane, uint32_t tgid, uint64_t services)
 {
 	struct server server = {.services = services, .since_ns = (uint64_t)clock_now().ns};

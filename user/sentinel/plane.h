@@ -81,6 +81,15 @@ int plane_held(struct plane *plane);
 /* Descriptor of the ring-buffer map that the call keeper inherits. */
 int plane_capture_fd(const struct plane *plane);
 
+/*
+ * What the call keeper needs to relay media and steer signalling: descriptors of
+ * the maps flow_ports, flows, steer and media in this order (KEEPER_FD_PORTS and
+ * on), and the key under which Call-IDs are hashed. 0 or -errno.
+ */
+#define PLANE_MEDIA_FDS 4
+int plane_media_fds(const struct plane *plane, int ret_fds[PLANE_MEDIA_FDS]);
+int plane_steer_key(const struct plane *plane, struct siphash_key *ret);
+
 /* Servers found by the finder. */
 int plane_add_server(struct plane *plane, uint32_t tgid, uint64_t services);
 int plane_add_socket(struct plane *plane, uint64_t cookie, uint32_t tgid, uint64_t services);

@@ -306,13 +306,31 @@ static void fill_service(struct plane_loader *l, int s)
 	        .ifindex = (uint32_t)l->conf->iface[s].ifindex,
 	        .echo_port = c->echo_port,
 	        .node = (uint8_t)l->conf->node,
+	        .rescue_port = svc->rescue == RESCUE_AGENT ? svc->rescue_port : 0,
 	};
+	for (int p = 0; p < svc->n_sip && p < MAX_SIP_PORTS; p++)
+		fresh.sip_port[p] = svc->sip_port[p];
 	memcpy(fresh.mac, l->conf->iface[s].mac, sizeof(fresh.mac));
 	/* under a running data plane nothing is rewritten that stays as it is */
 	if (memcmp(conf, &fresh, sizeof(fresh)))
 		*conf = fresh;
 	if (!l->plane->state[s].started_ns)
 		l->plane->state[s].started_ns = (uint64_t)clock_now().ns;
+}
+
+/* Once for the life of the maps: what the call keeper wrote into `steer` is keyed with it. */
+static int make_steer_key(int fd)
+{
+	struct siphash_key key = {0};
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(fd, &zero, &key))
+		return -errno;
+	if (key.k0 || key.k1)
+		return 0;
+	if (getrandom(&key, sizeof(key), 0) != sizeof(key))
+		return -EIO;
+	return bpf_map_update_elem(fd, &zero, &key, BPF_ANY);
 }
 
 static int fill_maps(struct plane_loader *l)
@@ -323,6 +341,7 @@ static int fill_maps(struct plane_loader *l)
 	uint32_t slot = 0;
 	int err = bpf_map_update_elem(fd[PLANE_MAP_keys], &slot, &l->conf->key, BPF_ANY);
 
+	err = err ? err : make_steer_key(fd[PLANE_MAP_steer_key]);
 	clear_endpoints(fd[PLANE_MAP_endpoints]);
 	for (int s = 0; s < c->n_service && !err; s++) {
 		const struct config_service *svc = &c->service[s];

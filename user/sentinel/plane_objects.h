@@ -22,7 +22,12 @@
 	X(counters)                                                                                          \
 	X(events)                                                                                            \
 	X(capture)                                                                                           \
-	X(held)
+	X(held)                                                                                              \
+	X(flow_ports)                                                                                        \
+	X(flows)                                                                                             \
+	X(steer)                                                                                             \
+	X(steer_key)                                                                                         \
+	X(media)
 
 enum plane_map {
 #define X(name) PLANE_MAP_##name,
