@@ -171,6 +171,10 @@ static bool put_service(struct sentinel *s, struct service *svc, struct control_
 	        .dialogs_peer = svc->calls.dialogs_peer,
 	        .replica_up = svc->calls.replica_up,
 	        .rescuable = svc->calls.rescuable,
+	        .ringing = svc->calls.ringing,
+	        .relayed = svc->calls.relayed,
+	        .flows = svc->calls.flows,
+	        .ports_held = svc->calls.ports_held,
 	        .takeovers = svc->takeovers,
 	        .lapses = svc->lease.lapses,
 	};

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "sentinel.h"
 
+#define KEEPER_FDS       (KEEPER_FD_LAST - KEEPER_FD_LINK + 1)
 #define PAUSE_FIRST_NS   (100 * NS_PER_MS)
 #define PAUSE_LONGEST_NS (5 * NS_PER_S)
 #define CALM_NS          (10 * NS_PER_S) /* having run that long, the pause starts small again */
@@ -70,12 +71,17 @@ static void send_conf(struct sentinel *s, const struct service *svc)
 	        .rescue_rate = c->rescue_rate,
 	        .rescue_mode = c->rescue,
 	        .max_dialogs = c->max_dialogs,
+	        .media_direct = c->media == MEDIA_DIRECT,
 	        .node_addr = s->config.node[s->node].addr,
 	        .incarnation = s->plane.conf[svc->index].incarnation,
 	};
 
 	snprintf(conf.name, sizeof(conf.name), "%s", c->name);
 	snprintf(conf.user, sizeof(conf.user), "%s", s->config.user);
+	if (plane_steer_key(&s->plane, &conf.steer_key))
+		log_error("service=%s event=call-keeper text=\"no key for steering: rescued calls are not "
+		          "steered\"",
+		          c->name);
 	key_replica_secret(&s->key, s->node, conf.replica_secret);
 	replica_public(conf.replica_secret, conf.replica_public);
 	if (peer) {
@@ -126,20 +132,24 @@ int keeper_init(struct sentinel *s, const char *path)
 	return s->keeper.control_listen < 0 ? s->keeper.control_listen : 0;
 }
 
-/* In the child, between fork and exec: descriptors 3, 4, 5 and no others. */
+/* In the child, between fork and exec: descriptors 3 to 9 and no others. */
 static void exec_keeper(const struct sentinel *s, int link)
 {
 	const char *name = strrchr(s->keeper.path, '/');
-	int fd[3] = {link, plane_capture_fd(&s->plane), s->keeper.control_listen};
+	int fd[KEEPER_FDS] = {link, plane_capture_fd(&s->plane), s->keeper.control_listen, -1, -1, -1, -1};
 	sigset_t none;
 
+	plane_media_fds(&s->plane, fd + KEEPER_FD_PORTS - KEEPER_FD_LINK);
 	/* out of the way of the targets first */
-	for (int i = 0; i < 3; i++)
-		fd[i] = fcntl(fd[i], F_DUPFD, 10);
-	for (int i = 0; i < 3; i++)
-		if (fd[i] < 0 || dup2(fd[i], KEEPER_FD_LINK + i) < 0)
+	for (int i = 0; i < KEEPER_FDS; i++)
+		if (fd[i] >= 0 && (fd[i] = fcntl(fd[i], F_DUPFD, KEEPER_FD_LAST + 1)) < 0)
 			_exit(126);
-	close_range(KEEPER_FD_CONTROL + 1, ~0U, 0);
+	for (int i = 0; i < KEEPER_FDS; i++)
+		if (fd[i] < 0)
+			close(KEEPER_FD_LINK + i);
+		else if (dup2(fd[i], KEEPER_FD_LINK + i) < 0)
+			_exit(126);
+	close_range(KEEPER_FD_LAST + 1, ~0U, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execl(s->keeper.path, name ? name + 1 : s->keeper.path, (char *)NULL);
@@ -242,6 +252,7 @@ void keeper_readable(struct sentinel *s)
 		struct keeper_health health;
 		struct keeper_calls calls;
 		struct keeper_rescue rescue;
+		struct keeper_warm warm;
 	} msg;
 
 	for (int i = 0; i < 64 && s->keeper.link >= 0; i++) {
@@ -264,6 +275,9 @@ void keeper_readable(struct sentinel *s)
 			s->service[head->service].calls = msg.calls;
 		else if (head->type == KEEPER_RESCUE && fits(head, (size_t)n, sizeof(msg.rescue), s))
 			takeover_rescue(&s->service[head->service], &msg.rescue);
+		else if (head->type == KEEPER_WARM && fits(head, (size_t)n, sizeof(msg.warm), s) &&
+		         msg.warm.n <= KEEPER_WARM_ADDRS)
+			warm_set(&s->service[head->service].warm, msg.warm.addr, msg.warm.n);
 		else
 			s->keeper.bad_messages++;
 	}

@@ -22,6 +22,7 @@
 #include "plane.h"
 #include "sipflip/control.h"
 #include "sipflip/keeper.h"
+#include "warm.h"
 
 #define SENTINEL_TAKEOVERS 64
 #define SENTINEL_CLIENTS   8
@@ -43,6 +44,7 @@ struct service {
 	enum cause death; /* how the kernel saw it end */
 	bool was_healthy;
 	struct keeper_calls calls;
+	struct warm warm;              /* next hops of the phones, kept resolved */
 	struct ctl_takeover *takeover; /* the one that runs or was last, NULL = none */
 	struct mono fenced_at;
 	struct mono resigned_at;
