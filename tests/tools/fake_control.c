@@ -228,7 +228,16 @@ static void dialogs(int fd, enum story story)
 		                       .remote_target = "sip:alice@10.9.0.11:5062",
 		                       .flow = "10.9.0.11:5062",
 		                       .paired_by = "sdp",
-		                       .plan = "re-INVITE both legs"};
+		                       .plan = "relay: media goes on, re-INVITE to each leg",
+		                       .plan_name = "relay",
+		                       .rescuable = 1,
+		                       .local = 1,
+		                       .stream[0] = {.vip = "10.9.0.100:30000",
+		                                     .remote = "10.9.0.11:20000",
+		                                     .packets = 1234,
+		                                     .sent = 1230,
+		                                     .last_age_ns = 12 * MS,
+		                                     .seen = 1}};
 
 		if (story == HOSTILE) {
 			BRIM(d.service);
@@ -239,9 +248,25 @@ static void dialogs(int fd, enum story story)
 			BRIM(d.flow);
 			BRIM(d.paired_by);
 			BRIM(d.plan);
+			BRIM(d.plan_name);
+			BRIM(d.stream[1].vip);
+			BRIM(d.stream[1].remote);
 			d.state = 99;
 		}
 		PUT(fd, CTL_DIALOG, d);
+	}
+	if (story == FINE || story == DEGRADED) {
+		struct ctl_dialog lost = {.call = 7,
+		                          .state = 1,
+		                          .age_ns = 5000 * MS,
+		                          .service = "pbx",
+		                          .call_id = "lost@10.9.0.11",
+		                          .from = "<sip:carol@10.9.0.11>;tag=3",
+		                          .to = "<sip:dave@10.9.0.12>;tag=4",
+		                          .plan = "none: more than one leg would fit",
+		                          .plan_name = "ambiguous"};
+
+		PUT(fd, CTL_DIALOG, lost);
 	}
 	end(fd, 0, "");
 }

@@ -25,6 +25,9 @@ struct cli {
 	bool json;
 	bool follow;
 	bool all;
+	bool unrescuable;
+	bool legs;
+	const char *match; /* NULL = all */
 };
 
 int cmd_status(const struct cli *cli, int argc, char **argv);

@@ -15,6 +15,7 @@
 #define TAKES_JSON   0x1
 #define TAKES_FOLLOW 0x2
 #define TAKES_ALL    0x4
+#define TAKES_CALLS  0x8 /* --legs, --unrescuable, --match TEXT */
 
 static const struct command {
 	const char *name;
@@ -30,8 +31,10 @@ static const struct command {
          "hand a service over now, to its heir or to NODE"},
         {"takeovers", cmd_takeovers, 0, 1, TAKES_JSON, "[--json] [SERVICE]",
          "timeline of each change of ownership"},
-        {"dialogs", cmd_dialogs, 0, 1, TAKES_JSON, "[--json] [SERVICE]",
-         "calls known here, and what a takeover would do"},
+        {"dialogs", cmd_dialogs, 0, 1, TAKES_JSON | TAKES_CALLS, "[OPTION...] [SERVICE]",
+         "calls known here; --legs: all of each leg;"
+         "\n                                         --unrescuable: what a takeover would lose;"
+         "\n                                         --match TEXT; --json"},
         {"events", cmd_events, 0, 0, TAKES_JSON | TAKES_FOLLOW, "[-f] [--json]",
          "what happened lately; -f goes on"},
         {"counters", cmd_counters, 0, 1, TAKES_JSON | TAKES_ALL, "[--all] [--json] [SERVICE]",
@@ -103,6 +106,20 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 		}
 		if (!strcmp(argv[i], "--all") && command->takes & TAKES_ALL) {
 			cli->all = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--legs") && command->takes & TAKES_CALLS) {
+			cli->legs = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--unrescuable") && command->takes & TAKES_CALLS) {
+			cli->unrescuable = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--match") && command->takes & TAKES_CALLS) {
+			if (++i == argc)
+				return wrong("no value after", "--match");
+			cli->match = argv[i];
 			continue;
 		}
 		if (argv[i][0] == '-' && argv[i][1])
