@@ -395,11 +395,26 @@ static void changes_come_in_the_order_of_their_versions(void **state)
 	assert_true(a->version > c->version);
 }
 
-static void half_open_invite_is_not_replicated(void **state)
+static void half_open_invite_is_listed_and_its_key_changes_with_the_first_tag(void **state)
 {
+	const struct dialog *d;
+	const struct dialog_tombstone *stone;
+	uint64_t cursor = 0;
+
 	feed(event(false, SIP_VERB_INVITE, 0, 1, "far", NULL));
-	assert_int_equal(table.used, 1);
-	assert_null(dialog_next_changed(&table, 0, NULL));
+	d = dialog_next_changed(&table, 0, NULL);
+	assert_non_null(d);
+	assert_string_equal(d->local_tag, "");
+	assert_string_equal(d->remote_tag, "far");
+	feed(event(true, SIP_VERB_INVITE, 180, 1, "far", "near"));
+	assert_ptr_equal(dialog_next_changed(&table, 0, NULL), d);
+	assert_string_equal(d->local_tag, "near");
+	stone = dialog_next_removed(&table, 0, &cursor);
+	assert_non_null(stone);
+	assert_string_equal(stone->key.local_tag, "");
+	assert_string_equal(stone->key.remote_tag, "far");
+	assert_true(stone->version < d->version);
+	assert_null(dialog_next_removed(&table, 0, &cursor));
 }
 
 static void deletion_leaves_a_tombstone(void **state)
@@ -576,7 +591,7 @@ int main(void)
 	        T(messages_that_cannot_be_keyed_are_counted),
 	        T(full_table_refuses_and_counts),
 	        T(changes_come_in_the_order_of_their_versions),
-	        T(half_open_invite_is_not_replicated),
+	        T(half_open_invite_is_listed_and_its_key_changes_with_the_first_tag),
 	        T(deletion_leaves_a_tombstone),
 	        T(deletions_beyond_the_bound_ask_for_a_snapshot),
 	        T(record_applied_elsewhere_is_the_same_dialog),

@@ -19,7 +19,10 @@
 	X(remote_cseq)                                                                                       \
 	X(invite_cseq)                                                                                       \
 	X(session_expires_s)                                                                                 \
-	X(flags)
+	X(flags)                                                                                             \
+	X(origin)                                                                                            \
+	X(rseq)                                                                                              \
+	X(progress)
 #define TIMES(X)                                                                                             \
 	X(at_invite)                                                                                         \
 	X(at_answer)                                                                                         \
@@ -39,7 +42,8 @@
 	X(callee)                                                                                            \
 	X(link)                                                                                              \
 	X(session_id_in)                                                                                     \
-	X(session_id_out)
+	X(session_id_out)                                                                                    \
+	X(request_uri)
 
 static ProtobufCBinaryData bytes_of(const void *data, size_t len)
 {
@@ -67,6 +71,30 @@ static void encode_dialog(const struct dialog *from, Replica__Dialog *to)
 	to->flow_addr = bytes_of(from->flow_addr.b, sizeof(from->flow_addr.b));
 	to->sdp_in = bytes_of(from->sdp_in, from->sdp_in_len);
 	to->sdp_out = bytes_of(from->sdp_out, from->sdp_out_len);
+	to->invite = bytes_of(from->invite, from->invite_len);
+}
+
+static void encode_streams(const struct dialog *from, Replica__Dialog *to,
+                           Replica__Stream stream[DIALOG_STREAMS], Replica__Stream *list[DIALOG_STREAMS])
+{
+	static const struct dialog_stream unseen;
+
+	to->streams = list;
+	for (uint32_t i = 0; i < DIALOG_STREAMS; i++) {
+		const struct dialog_stream *seen = &from->stream[i];
+		Replica__Stream *s = &stream[to->n_streams];
+
+		if (!memcmp(seen, &unseen, sizeof(unseen)))
+			continue;
+		replica__stream__init(s);
+		s->index = i;
+		s->from = bytes_of(seen->from.b, sizeof(seen->from.b));
+		s->to = bytes_of(seen->to.b, sizeof(seen->to.b));
+		s->from_port = seen->from_port;
+		s->to_port = seen->to_port;
+		s->mac = bytes_of(seen->mac, sizeof(seen->mac));
+		list[to->n_streams++] = s;
+	}
 }
 
 void replica_batch_init(struct replica_batch *batch)
@@ -84,6 +112,7 @@ bool replica_batch_dialog(struct replica_batch *batch, const struct dialog *dial
 	if (n == REPLICA_BATCH || batch->bytes > REPLICA_BATCH_BYTES)
 		return false;
 	encode_dialog(dialog, &batch->dialog[n]);
+	encode_streams(dialog, &batch->dialog[n], batch->stream[n], batch->streams[n]);
 	batch->dialogs[n] = &batch->dialog[n];
 	batch->records.n_dialogs++;
 	batch->bytes += replica__dialog__get_packed_size(&batch->dialog[n]) + 8;
@@ -166,13 +195,42 @@ static void take_text(const ProtobufCBinaryData *from, char *to)
 static bool numbers_fit(const Replica__Dialog *from)
 {
 	return from->state <= UINT8_MAX && from->role <= UINT8_MAX && from->paired <= UINT8_MAX &&
-	       from->refresher <= UINT8_MAX && from->acked <= 1 && from->flow_port <= UINT16_MAX;
+	       from->refresher <= UINT8_MAX && from->acked <= 1 && from->flow_port <= UINT16_MAX &&
+	       from->progress <= 199;
+}
+
+static bool streams_fit(const Replica__Dialog *from)
+{
+	for (size_t i = 0; i < from->n_streams; i++) {
+		const Replica__Stream *s = from->streams[i];
+
+		if (s->index >= DIALOG_STREAMS || s->from.len != sizeof(struct inaddr16) ||
+		    s->to.len != sizeof(struct inaddr16) || s->mac.len != 6 || s->from_port > UINT16_MAX ||
+		    s->to_port > UINT16_MAX)
+			return false;
+	}
+	return true;
+}
+
+static void take_streams(const Replica__Dialog *from, struct dialog *to)
+{
+	for (size_t i = 0; i < from->n_streams; i++) {
+		const Replica__Stream *s = from->streams[i];
+		struct dialog_stream *seen = &to->stream[s->index];
+
+		memcpy(seen->from.b, s->from.data, sizeof(seen->from.b));
+		memcpy(seen->to.b, s->to.data, sizeof(seen->to.b));
+		seen->from_port = (uint16_t)s->from_port;
+		seen->to_port = (uint16_t)s->to_port;
+		memcpy(seen->mac, s->mac.data, sizeof(seen->mac));
+	}
 }
 
 int replica_decode_dialog(const Replica__Dialog *from, uint8_t service, struct dialog *to)
 {
-	if (!numbers_fit(from) || from->flow_addr.len != sizeof(to->flow_addr.b) ||
-	    from->sdp_in.len > sizeof(to->sdp_in) || from->sdp_out.len > sizeof(to->sdp_out))
+	if (!numbers_fit(from) || !streams_fit(from) || from->invite.len > DIALOG_INVITE_LEN ||
+	    from->flow_addr.len != sizeof(to->flow_addr.b) || from->sdp_in.len > sizeof(to->sdp_in) ||
+	    from->sdp_out.len > sizeof(to->sdp_out))
 		return -EINVAL;
 #define X(field)                                                                                             \
 	if (!text_fits(&from->field, sizeof(to->field)))                                                     \
@@ -197,6 +255,9 @@ int replica_decode_dialog(const Replica__Dialog *from, uint8_t service, struct d
 	to->sdp_out_len = (uint16_t)from->sdp_out.len;
 	if (from->sdp_out.len)
 		memcpy(to->sdp_out, from->sdp_out.data, from->sdp_out.len);
+	to->invite = from->invite.data; /* the message's: the table copies it */
+	to->invite_len = (uint16_t)from->invite.len;
+	take_streams(from, to);
 	return 0;
 }
 

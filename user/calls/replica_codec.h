@@ -10,7 +10,7 @@
 #include "dialog.h"
 #include "replica.pb-c.h"
 
-#define REPLICA_VERSION     1
+#define REPLICA_VERSION     2
 #define REPLICA_MESSAGE_MAX 131072 /* bytes on the wire; larger ones end the connection */
 #define REPLICA_BATCH_BYTES 49152  /* a message takes no further dialog above that */
 #define REPLICA_BATCH       64     /* dialogs a message, and as many keys */
@@ -20,6 +20,8 @@ struct replica_batch {
 	Replica__Records records;
 	Replica__Dialog dialog[REPLICA_BATCH];
 	Replica__Dialog *dialogs[REPLICA_BATCH];
+	Replica__Stream stream[REPLICA_BATCH][DIALOG_STREAMS];
+	Replica__Stream *streams[REPLICA_BATCH][DIALOG_STREAMS];
 	Replica__Key key[REPLICA_BATCH];
 	Replica__Key *keys[REPLICA_BATCH];
 	size_t bytes;

@@ -292,7 +292,7 @@ static void sweep(struct replica_session *s)
 		struct dialog *next = dialog_next(s->table, d);
 		struct dialog_key key;
 
-		if (!dialog_is_half_open(d) && d->version <= s->in.floor) {
+		if (d->version <= s->in.floor) {
 			dialog_key_of(d, &key);
 			if (dialog_table_remove(s->table, &key) == 0)
 				s->counters->replica_swept++;

@@ -76,6 +76,8 @@ void dialog_set_state(struct dialog_table *table, struct dialog *dialog, enum di
 	}
 	dialog->state = state;
 	dialog->at_changed = at;
+	if (state != DIALOG_EARLY)
+		dialog_keep_invite(table, dialog, NULL, 0);
 	dialog_touch(table, dialog);
 }
 
@@ -93,6 +95,23 @@ void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog)
 	if (dialog->paired != PAIRED_NOT)
 		return;
 	dialog->paired = PAIRED_AMBIGUOUS;
+	dialog_touch(table, dialog);
+}
+
+void dialog_set_stream(struct dialog_table *table, struct dialog *dialog, unsigned int stream,
+                       const struct dialog_stream *seen)
+{
+	if (!memcmp(&dialog->stream[stream], seen, sizeof(*seen)))
+		return;
+	dialog->stream[stream] = *seen;
+	dialog_touch(table, dialog);
+}
+
+void dialog_set_origin(struct dialog_table *table, struct dialog *dialog, uint64_t origin)
+{
+	if (dialog->origin == origin)
+		return;
+	dialog->origin = origin;
 	dialog_touch(table, dialog);
 }
 
@@ -201,6 +220,8 @@ static void note_message(struct dialog_table *table, struct dialog *d, const str
 	else
 		keep_short(d->session_id_in, sizeof(d->session_id_in), ev->session_id);
 	keep_short(d->link, sizeof(d->link), ev->link);
+	if (!ev->out)
+		d->flags |= ev->supports & DIALOG_SUPPORTS;
 	keep_sdp(table, d, ev);
 }
 
@@ -275,7 +296,11 @@ static struct dialog *on_first_invite(struct dialog_table *table, const struct s
 	d->role = ev->out ? DIALOG_UAC : DIALOG_UAS;
 	d->at_invite = ev->at;
 	d->invite_cseq = ev->cseq;
-	strcpy(ev->out ? d->local_tag : d->remote_tag, ev->from_tag);
+	dialog_set_tags(table, d, ev->out ? ev->from_tag : "", ev->out ? "" : ev->from_tag);
+	d->progress = 0;
+	d->rseq = 0;
+	dialog_keep_invite(table, d, ev->whole, ev->whole_len);
+	KEEP(request_uri, ev->request_uri);
 	if (ev->out) {
 		d->local_cseq = ev->cseq;
 		KEEP(local, ev->from);
@@ -291,6 +316,7 @@ static struct dialog *on_first_invite(struct dialog_table *table, const struct s
 	keep_short(d->callee, sizeof(d->callee), ev->request_user);
 	note_contact(table, d, ev);
 	note_message(table, d, ev);
+	dialog_touch(table, d);
 	return d;
 }
 
@@ -356,7 +382,13 @@ static struct dialog *new_dialog(struct dialog_table *table, const struct sip_ev
 		d->role = sibling->role;
 		d->at_invite = sibling->at_invite;
 		d->invite_cseq = sibling->invite_cseq;
-		d->flags = sibling->flags & DIALOG_TRUNCATED;
+		d->flags = sibling->flags & (DIALOG_TRUNCATED | DIALOG_NO_INVITE);
+		if (sibling->role == DIALOG_UAS) /* the same phone; a callee's fork is another */
+			d->flags |= sibling->flags & DIALOG_SUPPORTS;
+		d->origin = sibling->origin;
+		strcpy(d->request_uri, sibling->request_uri);
+		if (sibling->invite_len)
+			dialog_keep_invite(table, d, sibling->invite, sibling->invite_len);
 		strcpy(d->local, sibling->local);
 		strcpy(d->remote, sibling->remote);
 		strcpy(d->local_contact, sibling->local_contact);
@@ -370,8 +402,7 @@ static struct dialog *new_dialog(struct dialog_table *table, const struct sip_ev
 		else
 			d->remote_cseq = d->invite_cseq;
 	}
-	strcpy(d->local_tag, local_tag(ev));
-	strcpy(d->remote_tag, remote_tag(ev));
+	dialog_set_tags(table, d, local_tag(ev), remote_tag(ev));
 	return d;
 }
 
@@ -394,6 +425,30 @@ static struct dialog *on_invite_refused(struct dialog_table *table, const struct
 	return changed;
 }
 
+/* 100 comes from the next hop and may come late: it says nothing that a later 1xx has not said. */
+static void note_progress(struct dialog *d, const struct sip_event *ev)
+{
+	if (ev->status >= 200 || d->state != DIALOG_EARLY || (ev->status == 100 && d->progress))
+		return;
+	d->progress = (uint16_t)ev->status;
+	if (ev->rseq)
+		d->rseq = ev->rseq;
+}
+
+/* 100, or an old 18x without a tag: the transaction goes on, there is no dialog yet. */
+static struct dialog *on_tagless_progress(struct dialog_table *table, const struct sip_event *ev)
+{
+	struct dialog *d = find_half_open(table, ev);
+
+	if (!d || d->invite_cseq != ev->cseq || ev->status >= 200 || d->progress == ev->status ||
+	    (ev->status == 100 && d->progress))
+		return NULL;
+	d->at_changed = ev->at;
+	note_progress(d, ev);
+	dialog_touch(table, d);
+	return d;
+}
+
 /* 1xx with a tag, or 2xx, to the INVITE that makes the dialog. */
 static struct dialog *on_invite_answer(struct dialog_table *table, struct dialog *d,
                                        const struct sip_event *ev)
@@ -404,6 +459,7 @@ static struct dialog *on_invite_answer(struct dialog_table *table, struct dialog
 		return NULL;
 	note_contact(table, d, ev);
 	note_message(table, d, ev);
+	note_progress(d, ev);
 	/* The UAC's route set is that of the 2xx, RFC 3261 13.2.2.4. */
 	if (d->role == DIALOG_UAC && d->state == DIALOG_EARLY)
 		set_route(table, d, ev->record_route);
@@ -445,7 +501,7 @@ static struct dialog *on_response(struct dialog_table *table, const struct sip_e
 	if (first && ev->status >= 300)
 		return on_invite_refused(table, ev);
 	if (ev->status == 100 || !ev->to_tag || !ev->to_tag[0])
-		return NULL;
+		return first ? on_tagless_progress(table, ev) : NULL;
 	if (!d && first)
 		d = new_dialog(table, ev);
 	else if (!d)

@@ -80,6 +80,7 @@ enum dialog_paired {
 #define DIALOG_ALLOWS_UPDATE   0x100
 #define DIALOG_SUPPORTS_TIMER  0x200
 #define DIALOG_SUPPORTS_100REL 0x400
+#define DIALOG_SUPPORTS        (DIALOG_ALLOWS_UPDATE | DIALOG_SUPPORTS_TIMER | DIALOG_SUPPORTS_100REL)
 
 /*
  * One RTP or RTCP stream of a leg as the owner's kernel saw it (abi.h, struct flow):

@@ -67,6 +67,8 @@ int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t
 
 void dialog_table_done(struct dialog_table *table)
 {
+	for (uint32_t i = 0; table->dialogs && i < table->max; i++)
+		free(table->dialogs[i].invite);
 	free(table->dialogs);
 	free(table->slots);
 	free(table->by_call_id);
@@ -97,8 +99,6 @@ void dialog_touch(struct dialog_table *table, struct dialog *dialog)
 	uint32_t i = index_of(table, dialog);
 	struct dialog_slot *slot = &table->slots[i];
 
-	if (dialog_is_half_open(dialog))
-		return;
 	unlist(table, i);
 	dialog->version = ++table->version;
 	slot->older = table->last;
@@ -109,6 +109,44 @@ void dialog_touch(struct dialog_table *table, struct dialog *dialog)
 	else
 		table->first = i;
 	table->last = i;
+	if (table->observer.changed)
+		table->observer.changed(table->observer.context, dialog);
+}
+
+static void leave_tombstone(struct dialog_table *table, const struct dialog *dialog)
+{
+	struct dialog_tombstone *stone = &table->tombstones[table->n_tombstones++ % DIALOG_TOMBSTONES];
+
+	stone->version = ++table->version;
+	dialog_key_of(dialog, &stone->key);
+}
+
+void dialog_set_tags(struct dialog_table *table, struct dialog *dialog, const char *local, const char *remote)
+{
+	if (!strcmp(dialog->local_tag, local) && !strcmp(dialog->remote_tag, remote))
+		return;
+	/* Who has a copy knows it by its old key. */
+	if (table->slots[index_of(table, dialog)].listed)
+		leave_tombstone(table, dialog);
+	strcpy(dialog->local_tag, local);
+	strcpy(dialog->remote_tag, remote);
+}
+
+void dialog_keep_invite(struct dialog_table *table, struct dialog *dialog, const uint8_t *invite, size_t len)
+{
+	free(dialog->invite);
+	dialog->invite = NULL;
+	dialog->invite_len = 0;
+	dialog->flags &= ~(uint32_t)DIALOG_NO_INVITE;
+	if (!invite || !len)
+		return;
+	dialog->invite = len <= DIALOG_INVITE_LEN ? malloc(len) : NULL;
+	if (!dialog->invite) {
+		dialog->flags |= DIALOG_NO_INVITE;
+		return;
+	}
+	memcpy(dialog->invite, invite, len);
+	dialog->invite_len = (uint16_t)len;
 }
 
 static void leave_call(struct dialog_table *table, uint32_t i)
@@ -152,6 +190,7 @@ struct dialog *dialog_slot_take(struct dialog_table *table, uint8_t service, con
 	dialog = &table->dialogs[i];
 	memset(dialog, 0, DIALOG_HEAD_LEN);
 	dialog->service = service;
+	dialog->origin = table->origin;
 	strcpy(dialog->call_id, call_id);
 	table->slots[i] = (struct dialog_slot){.used = true, .next_call_id = *head};
 	*head = i;
@@ -165,13 +204,12 @@ void dialog_slot_drop(struct dialog_table *table, struct dialog *dialog)
 	uint32_t i = index_of(table, dialog);
 	uint32_t *link = &table->by_call_id[bucket(table, dialog->service, dialog->call_id)];
 
-	if (table->slots[i].listed) {
-		struct dialog_tombstone *stone =
-		        &table->tombstones[table->n_tombstones++ % DIALOG_TOMBSTONES];
-
-		stone->version = ++table->version;
-		dialog_key_of(dialog, &stone->key);
-	}
+	if (table->observer.removed)
+		table->observer.removed(table->observer.context, dialog);
+	if (table->slots[i].listed)
+		leave_tombstone(table, dialog);
+	free(dialog->invite);
+	dialog->invite = NULL;
 	unlist(table, i);
 	leave_call(table, i);
 	while (*link != i)
@@ -308,16 +346,23 @@ static bool ends(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
+static bool may_be_half_open(const struct dialog *r)
+{
+	return (r->local_tag[0] || r->remote_tag[0]) &&
+	       (r->state == DIALOG_EARLY || r->state == DIALOG_ENDED);
+}
+
 static bool record_is_good(const struct dialog *r)
 {
 #define ENDS(field) ends(r->field, sizeof(r->field))
 	return ENDS(call_id) && ENDS(local_tag) && ENDS(remote_tag) && ENDS(local) && ENDS(remote) &&
 	       ENDS(remote_target) && ENDS(local_contact) && ENDS(route) && ENDS(caller) && ENDS(callee) &&
 	       ENDS(link) && ENDS(session_id_in) && ENDS(session_id_out) && r->call_id[0] &&
-	       r->local_tag[0] && r->remote_tag[0] && r->service < MAX_SERVICES && r->state <= DIALOG_ENDED &&
-	       r->role <= DIALOG_UAC && r->paired <= PAIRED_AMBIGUOUS && r->refresher <= REFRESHER_REMOTE &&
-	       r->sdp_in_len <= DIALOG_SDP_LEN && r->sdp_out_len <= DIALOG_SDP_LEN && r->call > 0 &&
-	       r->call < UINT64_MAX;
+	       ENDS(request_uri) && (!dialog_is_half_open(r) || may_be_half_open(r)) &&
+	       r->service < MAX_SERVICES && r->state <= DIALOG_ENDED && r->role <= DIALOG_UAC &&
+	       r->paired <= PAIRED_AMBIGUOUS && r->refresher <= REFRESHER_REMOTE &&
+	       r->invite_len <= DIALOG_INVITE_LEN && r->sdp_in_len <= DIALOG_SDP_LEN &&
+	       r->sdp_out_len <= DIALOG_SDP_LEN && r->call > 0 && r->call < UINT64_MAX;
 #undef ENDS
 }
 
@@ -345,7 +390,11 @@ int dialog_table_apply(struct dialog_table *table, const struct dialog *record, 
 	if (!d)
 		return -ENOSPC;
 	call = d->call;
+	dialog_keep_invite(table, d, NULL, 0);
 	memcpy(d, record, DIALOG_HEAD_LEN);
+	d->invite = NULL;
+	if (record->state == DIALOG_EARLY && record->invite_len)
+		dialog_keep_invite(table, d, record->invite, record->invite_len);
 	memcpy(d->sdp_in, record->sdp_in, record->sdp_in_len);
 	memcpy(d->sdp_out, record->sdp_out, record->sdp_out_len);
 	d->call = call;
@@ -434,7 +483,7 @@ void dialog_table_counts(const struct dialog_table *table, uint8_t service, stru
 	for (i = table->first; i != DIALOG_NIL; i = table->slots[i].newer) {
 		const struct dialog *d = &table->dialogs[i];
 
-		if (d->service != service || d->state == DIALOG_ENDED)
+		if (d->service != service || d->state == DIALOG_ENDED || dialog_is_half_open(d))
 			continue;
 		counts.dialogs++;
 		if (!dialog_is_up(d))

@@ -26,12 +26,18 @@ struct dialog_slot {
 
 /* A cleared dialog with its Call-ID and a call number of its own; NULL = table full. */
 struct dialog *dialog_slot_take(struct dialog_table *table, uint8_t service, const char *call_id);
-/* Leaves a tombstone if the dialog was ever listed. */
+/* Leaves a tombstone, and tells the observer first. */
 void dialog_slot_drop(struct dialog_table *table, struct dialog *dialog);
-/* The funnel of every change: a new version, unless the dialog is half-open. */
+/* The funnel of every change: a new version, and the observer is told. */
 void dialog_touch(struct dialog_table *table, struct dialog *dialog);
 struct dialog *dialog_first_of_call_id(const struct dialog_table *table, uint8_t service,
                                        const char *call_id);
 void dialog_set_call(struct dialog_table *table, struct dialog *dialog, uint64_t call);
+
+/* The key changes: the old one is deleted for whoever has a copy. The caller touches it afterwards. */
+void dialog_set_tags(struct dialog_table *table, struct dialog *dialog, const char *local,
+                     const char *remote);
+/* Copies it; too long sets DIALOG_NO_INVITE. len 0 drops what is kept. */
+void dialog_keep_invite(struct dialog_table *table, struct dialog *dialog, const uint8_t *invite, size_t len);
 
 #endif

@@ -107,7 +107,7 @@ void rescue_plan_counts(struct dialog_table *table, uint8_t service, struct resc
 	struct dialog *d = NULL;
 
 	while ((d = dialog_older(table, d))) {
-		if (d->service != service || d->state == DIALOG_ENDED)
+		if (d->service != service || d->state == DIALOG_ENDED || dialog_is_half_open(d))
 			continue;
 		counts.dialogs++;
 		if (!dialog_is_up(d))
