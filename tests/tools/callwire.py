@@ -17,6 +17,8 @@ MS = 1_000_000
 PTIME_NS = 20 * MS
 AROUND_NS = 1_000 * MS   # figures look this far back from the kill
 AFTER_NS = 3_000 * MS    # and this far beyond it
+STRIP_BEFORE_NS = 300 * MS  # the strip of single packets
+STRIP_AFTER_NS = 500 * MS
 CLIENT_AROUND_NS = 20 * MS  # a client's unanswered questions are the switch's this close to it
 
 Packet = collections.namedtuple('Packet', 'at src dst ssrc seq')
@@ -72,37 +74,56 @@ def gap_figures(phone, far, gap, window_end):
 def hearing(phone, far, kill, end):
     """What `phone` heard of `far` across the kill.
 
-    switch: the longest gap from the kill until audio comes from another source than before
-    (the whole window, if it never does); after: the longest from then on; usual: in the
-    second before the kill. In a gap, lost: packets that the 20 ms clock should have brought;
-    far_sent: packets the far phone really sent meanwhile that never came here, whoever they
-    were sent to. direct_lost: of what it sent straight to this phone (same SSRC and sequence
-    number), what did not arrive.
+    switch: the longest gap from the kill until audio comes from another source (address or
+    SSRC) than before (the whole window, if it never does); after: the longest from then on;
+    usual: in the second before the kill. In a gap, lost: packets that the 20 ms clock should
+    have brought; far_sent: packets the far phone really sent meanwhile that never came here.
+    since_lost: of all that the far phone sent since the kill, what never arrived; exact, by
+    SSRC and sequence number, since a relay changes neither.
     """
     window_end = min(end, kill + AFTER_NS)
     early = [p for p in phone.heard if kill - AROUND_NS <= p.at <= kill]
     if not early:
         return None
-    moved = next((p for p in phone.heard if kill < p.at < window_end and p.src != early[-1].src), None)
+    before = (early[-1].src, early[-1].ssrc)
+    moved = next((p for p in phone.heard if kill < p.at < window_end and (p.src, p.ssrc) != before), None)
     at_switch = [p for p in phone.heard if kill - AROUND_NS <= p.at < window_end and (not moved or p.at <= moved.at)]
     switch = longest_gap(at_switch, kill, moved.at if moved else window_end)
     after = longest_gap([p for p in phone.heard if p.at >= moved.at], moved.at, window_end) if moved else None
     usual = longest_gap(early, 0, early[-1].at)
     here = {(p.ssrc, p.seq) for p in phone.heard}
-    own_ports = {p.dst for p in phone.heard}
-    straight = [p for p in far.sent if p.dst in own_ports and p.at < end - PTIME_NS]
+    since = [p for p in far.sent if kill <= p.at < end - PTIME_NS]
     inside = [p for p in phone.heard if kill - AROUND_NS <= p.at <= window_end]
     unique = len({(p.ssrc, p.seq) for p in inside})
     figures = lambda gap: gap and gap_figures(phone, far, gap, window_end)
     return {
         'switch': figures(switch), 'after': figures(after), 'usual': figures(usual),
         'source_before': early[-1].src, 'source_after': moved.src if moved else None,
+        'moved_ns': moved.at if moved else None,
         'missing_in_all': max(0, round((window_end - inside[0].at) / PTIME_NS) - unique),
         'expected_in_all': round((window_end - inside[0].at) / PTIME_NS),
         'seconds_in_all': (window_end - inside[0].at) / 1e9,
         'doubled': len(inside) - unique,
-        'direct_sent': len(straight), 'direct_lost': sum((p.ssrc, p.seq) not in here for p in straight),
+        'since_sent': len(since), 'since_lost': sum((p.ssrc, p.seq) not in here for p in since),
     }
+
+
+def strip(phone, far, kill, lost):
+    """What became of each packet that the far phone sent around the kill: [(time, 'server' | 'relay' | 'lost')].
+
+    A packet that came with its own SSRC and number was relayed. The others sent before the
+    kill went through the server, which numbers anew; of those the last were lost as far as the
+    gap at this phone (`lost` packets) is longer than what is known lost since.
+    """
+    here = {(p.ssrc, p.seq) for p in phone.heard}
+    packets = [[p.at, 'relay' if (p.ssrc, p.seq) in here else 'server' if p.at < kill else 'lost']
+               for p in far.sent if kill - STRIP_BEFORE_NS <= p.at < kill + STRIP_AFTER_NS]
+    missing = lost - sum(what == 'lost' for _, what in packets)
+    for packet in reversed(packets):
+        if missing > 0 and packet[1] == 'server':
+            packet[1] = 'lost'
+            missing -= 1
+    return packets
 
 
 def tones(phone, start, end, hz):
