@@ -174,7 +174,7 @@ static void bye(struct rescue_call *call, int which)
 	struct dialog *d = live(call, which);
 
 	if (d)
-		rescue_bye(call->rescue, d);
+		rescue_bye(call->rescue, d, NULL);
 }
 
 static void describe(struct rescue_call *call, struct ctl_outcome *outcome)
@@ -279,7 +279,7 @@ bool rescue_is_under_way(const struct rescue *rescue, const struct dialog *dialo
 	return call && !call->done;
 }
 
-void rescue_leg_gone(struct rescue *rescue, struct dialog *dialog)
+void rescue_leg_gone(struct rescue *rescue, struct dialog *dialog, const char *reason)
 {
 	struct rescue_call *call = call_of(rescue, dialog);
 	struct dialog *other = dialog_peer(rescue->table, dialog);
@@ -293,7 +293,16 @@ void rescue_leg_gone(struct rescue *rescue, struct dialog *dialog)
 	if (!other || !dialog_is_up(other))
 		return;
 	rescue->counters.rescue_passed_bye++;
-	rescue_bye(rescue, other);
+	rescue_bye(rescue, other, reason);
+}
+
+void rescue_leg_lost(struct rescue *rescue, struct dialog *dialog, int status)
+{
+	char reason[RESCUE_REASON_LEN];
+
+	snprintf(reason, sizeof(reason), "SIP;cause=%d", status);
+	dialog_set_state(rescue->table, dialog, DIALOG_ENDED, rescue_now());
+	rescue_leg_gone(rescue, dialog, reason);
 }
 
 void rescue_note(struct rescue *rescue, struct dialog *dialog)
@@ -305,7 +314,7 @@ void rescue_note(struct rescue *rescue, struct dialog *dialog)
 	/* Calls of the server that runs here now end by its own doing. */
 	if (rescue_is_under_way(rescue, dialog) ||
 	    (other && (other->state == DIALOG_RESCUING || other->state == DIALOG_RESCUED)))
-		rescue_leg_gone(rescue, dialog);
+		rescue_leg_gone(rescue, dialog, NULL);
 }
 
 /* Each when its turn comes: to mark all at once would send the whole table to the peer first. */
@@ -420,6 +429,8 @@ static void forget_calls(struct rescue *rescue)
 
 static void close_agent(struct rescue *rescue)
 {
+	rescue_ring_stop(rescue);
+	rescue_join_stop(rescue);
 	rescue_pass_forget_all(rescue);
 	if (rescue->leg)
 		nta_leg_destroy(rescue->leg);
@@ -429,23 +440,47 @@ static void close_agent(struct rescue *rescue)
 	rescue->agent = NULL;
 }
 
+/* Ringing and joined calls know their own; the rest is in a dialog, or is refused. */
+static int on_request(struct rescue *rescue, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip)
+{
+	if (rescue_ring_request(rescue, irq, sip) || rescue_join_request(rescue, irq, sip))
+		return 0;
+	return rescue_on_request(rescue, leg, irq, sip);
+}
+
+/* Only responses without a transaction come here: requests have the default leg. */
+static int on_stray(struct rescue *rescue, nta_agent_t *agent, msg_t *msg, sip_t *sip)
+{
+	if (sip && sip->sip_status && !rescue_ring_response(rescue, msg, sip) &&
+	    !rescue_pass_response(rescue, msg, sip))
+		rescue->counters.rescue_stray_response++;
+	msg_destroy(msg);
+	return 0;
+}
+
+static void name_agent(struct rescue *rescue, const char *host)
+{
+	uint16_t port = rescue->conf.sip_port ? rescue->conf.sip_port : rescue->conf.rescue_port;
+
+	snprintf(rescue->contact, sizeof(rescue->contact), "<sip:sipflip@%s:%u>", host, port);
+	snprintf(rescue->via, sizeof(rescue->via), "SIP/2.0/UDP %s:%u", host, port);
+}
+
 static int open_agent(struct rescue *rescue)
 {
-	char addr[ADDR_TEXT_LEN], url[96];
+	char host[ADDR_TEXT_LEN + 2], url[96];
 	bool v4 = addr_is_v4(&rescue->conf.vip);
 
-	addr_format(&rescue->conf.vip, addr);
-	snprintf(url, sizeof(url), "sip:%s%s%s:%u;transport=udp", v4 ? "" : "[", addr, v4 ? "" : "]",
-	         rescue->conf.rescue_port);
-	snprintf(rescue->contact, sizeof(rescue->contact), "<sip:sipflip@%s%s%s:%u>", v4 ? "" : "[", addr,
-	         v4 ? "" : "]", rescue->conf.rescue_port);
+	addr_format(&rescue->conf.vip, rescue->vip);
+	snprintf(host, sizeof(host), "%s%s%s", v4 ? "" : "[", rescue->vip, v4 ? "" : "]");
+	snprintf(url, sizeof(url), "sip:%s:%u;transport=udp", host, rescue->conf.rescue_port);
+	name_agent(rescue, host);
 	errno = 0;
-	rescue->agent = nta_agent_create(rescue->root, (url_string_t *)url, NULL, NULL, NTATAG_UA(1),
+	rescue->agent = nta_agent_create(rescue->root, (url_string_t *)url, on_stray, rescue, NTATAG_UA(1),
 	                                 NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), TAG_END());
 	if (!rescue->agent)
 		return errno ? -errno : -EADDRNOTAVAIL;
-	rescue->leg =
-	        nta_leg_tcreate(rescue->agent, rescue_on_request, rescue, NTATAG_NO_DIALOG(1), TAG_END());
+	rescue->leg = nta_leg_tcreate(rescue->agent, on_request, rescue, NTATAG_NO_DIALOG(1), TAG_END());
 	if (!rescue->leg) {
 		close_agent(rescue);
 		return -ENOMEM;
@@ -484,7 +519,8 @@ int rescue_new(su_root_t *root, const struct keeper_conf *conf, struct track *tr
 	rescue->call_of = calloc(track->table->max, sizeof(*rescue->call_of));
 	rescue->bind_timer = su_timer_create(su_root_task(root), BIND_RETRY_MS);
 	rescue->pace_timer = su_timer_create(su_root_task(root), PACE_MS);
-	if (!rescue->calls || !rescue->call_of || !rescue->bind_timer || !rescue->pace_timer) {
+	if (!rescue->calls || !rescue->call_of || !rescue->bind_timer || !rescue->pace_timer ||
+	    rescue_pass_new(rescue)) {
 		rescue_free(rescue);
 		return -ENOMEM;
 	}
@@ -499,7 +535,9 @@ void rescue_free(struct rescue *rescue)
 		return;
 	if (rescue->call_of)
 		forget_calls(rescue);
-	close_agent(rescue);
+	if (rescue->passes)
+		close_agent(rescue);
+	rescue_pass_free(rescue);
 	if (rescue->bind_timer)
 		su_timer_destroy(rescue->bind_timer);
 	if (rescue->pace_timer)
@@ -507,6 +545,17 @@ void rescue_free(struct rescue *rescue)
 	free(rescue->calls);
 	free(rescue->call_of);
 	free(rescue);
+}
+
+void rescue_set_media(struct rescue *rescue, struct media *media)
+{
+	rescue->media = media;
+}
+
+void rescue_resume(struct rescue *rescue, uint64_t epoch, struct mono now)
+{
+	rescue->progress.epoch = epoch;
+	rescue->running = true;
 }
 
 void rescue_start(struct rescue *rescue, uint64_t epoch, uint64_t flipped_ns, struct mono now)

@@ -18,6 +18,7 @@
 
 #define RESCUE_OUTCOMES 256 /* kept for CTL_OUTCOMES; older ones go */
 
+struct media;
 struct rescue;
 
 struct rescue_callbacks {
@@ -35,11 +36,21 @@ int rescue_new(su_root_t *root, const struct keeper_conf *conf, struct track *tr
                const struct rescue_callbacks *callbacks, void *context, struct rescue **ret);
 void rescue_free(struct rescue *rescue);
 
+/* Before the loop runs; the media outlives the rescue. Without it every stream is taken to be alive. */
+void rescue_set_media(struct rescue *rescue, struct media *media);
+
 /*
- * Ownership came from another node: rescue every call of the service that can be.
- * Calls already being rescued for an older epoch are taken up again.
+ * Ownership came from another node, or the server here died and this node stayed
+ * owner: rescues every call that the server that runs here now (table->origin, 0 =
+ * none) does not hold. In a new epoch also those that an agent has rescued before.
  */
 void rescue_start(struct rescue *rescue, uint64_t epoch, uint64_t flipped_ns, struct mono now);
+/*
+ * This process came back on the node that owns the service: to be called once the replica is in step
+ * (or the peer is not there) and table->origin is known. Goes on with calls that nobody holds yet, and
+ * with what the agent owes those that it holds (session timers).
+ */
+void rescue_resume(struct rescue *rescue, uint64_t epoch, struct mono now);
 /* Ownership went: sends nothing any more; the dialogs stay in the table. */
 void rescue_stop(struct rescue *rescue);
 
@@ -62,6 +73,7 @@ const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i
 	X(rescue_passed_offer, "offers in re-INVITE or UPDATE passed to the other leg")                      \
 	X(rescue_refused_request, "requests at the rescue port answered with a refusal")                     \
 	X(rescue_send_failed, "requests that could not be made or sent")                                     \
+	X(rescue_stray_response, "responses at the rescue port that nobody waits for")                       \
 	X(rescue_exchange_full, "exchanges refused: too many at once")
 
 struct rescue_counters {

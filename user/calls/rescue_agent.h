@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Inside of the rescue agent, shared by rescue.c (which calls, how fast, the
- * steps of each), rescue_send.c (requests inside a dialog) and rescue_pass.c
- * (requests that arrive at the rescue port). Nobody else includes this.
+ * steps of each), rescue_send.c (requests inside a dialog), rescue_timer.c
+ * (session timers), rescue_pass*.c (requests that arrive at the rescue port),
+ * rescue_ring*.c (calls not answered yet) and rescue_join*.c (calls with a
+ * single leg). Nobody else includes this.
  */
 #ifndef SIPFLIP_CALLS_RESCUE_AGENT_H
 #define SIPFLIP_CALLS_RESCUE_AGENT_H
@@ -10,11 +12,14 @@
 #define NTA_AGENT_MAGIC_T    struct rescue
 #define NTA_LEG_MAGIC_T      struct rescue
 #define NTA_OUTGOING_MAGIC_T void
-#define NTA_INCOMING_MAGIC_T struct rescue_pass
+#define NTA_INCOMING_MAGIC_T void
 
+#include <sofia-sip/msg.h>
 #include <sofia-sip/nta.h>
 #include <sofia-sip/sip.h>
 
+#include "media.h"
+#include "media_plan.h"
 #include "rescue.h"
 #include "rescue_plan.h"
 
@@ -26,7 +31,13 @@
  */
 #define RESCUE_CSEQ_MARGIN 100
 
+#define RESCUE_TIMER_LEN  192 /* of rescue_timer_headers */
+#define RESCUE_REASON_LEN 96
+
 struct rescue_call;
+struct rescue_pass;  /* rescue_pass.c */
+struct rescue_rings; /* rescue_ring.c */
+struct rescue_joins; /* rescue_join.c */
 
 struct rescue_leg {
 	struct rescue_call *call;
@@ -46,19 +57,6 @@ struct rescue_call {
 	bool done;
 };
 
-/* A re-INVITE or UPDATE of one phone on its way to the other. */
-struct rescue_pass {
-	struct rescue *rescue;
-	bool used;
-	nta_incoming_t *irq;    /* NULL when cancelled or answered */
-	nta_outgoing_t *invite; /* to the other phone */
-	uint32_t cseq;
-	uint64_t call;
-	struct dialog *from;
-	struct dialog *to;
-	bool offerless; /* the phone asked for an offer: the answer comes with its ACK */
-};
-
 struct rescue {
 	su_root_t *root;
 	struct keeper_conf conf;
@@ -66,7 +64,10 @@ struct rescue {
 	struct dialog_table *table;
 	struct rescue_callbacks callbacks;
 	void *context;
-	char contact[96];
+	struct media *media; /* NULL = nothing is known of packets */
+	char contact[96];    /* what phones are told: the VIP and its SIP port, in angle brackets */
+	char via[96];        /* the same as sent-by: "SIP/2.0/UDP 10.9.0.100:5060" */
+	char vip[46];        /* as text, for SDP */
 	nta_agent_t *agent;
 	nta_leg_t *leg; /* default leg: every request at the rescue port */
 	su_timer_t *bind_timer;
@@ -77,9 +78,11 @@ struct rescue {
 	struct rescue_call *calls; /* of this epoch */
 	uint32_t max_calls;
 	uint32_t n_calls;
-	uint32_t next_call; /* not started yet from here on */
-	uint32_t *call_of;  /* by dialog slot: index + 1 into calls */
-	struct rescue_pass passes[RESCUE_PASSES];
+	uint32_t next_call;         /* not started yet from here on */
+	uint32_t *call_of;          /* by dialog slot: index + 1 into calls */
+	struct rescue_pass *passes; /* RESCUE_PASSES of them */
+	struct rescue_rings *rings;
+	struct rescue_joins *joins;
 	struct ctl_outcome outcomes[RESCUE_OUTCOMES];
 	uint64_t n_outcomes;
 	struct rescue_counters counters;
@@ -87,17 +90,34 @@ struct rescue {
 
 struct mono rescue_now(void);
 
-/* rescue_send.c */
+/* --- rescue_send.c: requests inside a dialog ------------------------------------- */
 
-/* sdp NULL = no body. NULL when it could not be made, which is counted. */
+/* What goes out besides what the dialog itself says (RFC 3261 12.2.1.1). */
+struct rescue_request {
+	sip_method_t method;
+	const char *name; /* with SIP_METHOD_INFO and the like both at once */
+	uint32_t cseq;    /* from dialog_take_cseq(), see rescue_cseq() */
+	const char *body; /* NULL = none */
+	size_t body_len;
+	const char *content_type; /* NULL = application/sdp */
+	const char *headers;      /* further header lines, each with its CRLF; NULL = none */
+};
+
+/* The next CSeq of ours: well above the server's last one as long as it may have sent more. */
+uint32_t rescue_cseq(struct rescue *rescue, struct dialog *dialog);
+/* NULL when it could not be made, which is counted. callback NULL for ACK only. */
+nta_outgoing_t *rescue_send_request(struct rescue *rescue, struct dialog *dialog,
+                                    const struct rescue_request *request, nta_response_f *callback,
+                                    void *magic);
+/* The same without further headers. sdp NULL = no body. */
 nta_outgoing_t *rescue_send(struct rescue *rescue, struct dialog *dialog, sip_method_t method,
                             const char *name, uint32_t cseq, const char *sdp, size_t sdp_len,
                             nta_response_f *callback, void *magic);
 /* Acknowledges the 2xx of *invite with the INVITE's CSeq and lets go of it. */
 void rescue_ack(struct rescue *rescue, struct dialog *dialog, nta_outgoing_t **invite, uint32_t cseq,
                 const char *sdp, size_t sdp_len);
-/* BYE inside the dialog, which is ended with it. */
-void rescue_bye(struct rescue *rescue, struct dialog *dialog);
+/* BYE inside the dialog, which is ended with it. reason: a Reason header's value (RFC 3326), NULL = none. */
+void rescue_bye(struct rescue *rescue, struct dialog *dialog, const char *reason);
 /*
  * Enters a response to a request of ours into the table (dialog NULL: only asks).
  * False: nobody sent it, nta made it up after a timeout or a transport error.
@@ -105,9 +125,12 @@ void rescue_bye(struct rescue *rescue, struct dialog *dialog);
 bool rescue_heard(struct rescue *rescue, const struct dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);
 /* Where a message really came from; false: made by nta itself. */
 bool rescue_source_of(msg_t *msg, struct inaddr16 *ret_addr, uint16_t *ret_port);
+/* How the media of this leg's call goes on. none: a single leg. */
+enum media_path rescue_path_of(struct rescue *rescue, const struct dialog *dialog);
 /*
  * What to say to `to` when `from` offers or answers: from's last SDP as the next
- * version of the session that `to` knows. Also noted as sent. Length or -errno.
+ * version of the session that `to` knows; where the relay serves, with the VIP and
+ * the ports that `to` was told before. Also noted as sent. Length or -errno.
  */
 int rescue_sdp_across(struct rescue *rescue, struct dialog *to, const struct dialog *from, bool answer,
                       char *buf, size_t size);
@@ -116,16 +139,57 @@ int rescue_sdp_fallback(struct rescue *rescue, struct dialog *leg, char *buf, si
 /* The SDP in a message that the table could keep. */
 bool rescue_has_sdp(const sip_t *sip);
 
-/* rescue_pass.c */
+/* What the server (or this process after it) last said to the leg, as the next version. Length or -errno. */
+int rescue_sdp_again(struct rescue *rescue, struct dialog *leg, char *buf, size_t size);
+
+/* --- rescue_timer.c: RFC 4028 ----------------------------------------------------- */
+
+/*
+ * Header lines for our INVITE or UPDATE (request NULL) or for our 2xx to the phone's;
+ * then the refresh is noted, too. "" where there is no session timer.
+ */
+const char *rescue_timer_headers(struct rescue *rescue, struct dialog *dialog, const sip_t *request,
+                                 char buf[RESCUE_TIMER_LEN]);
+
+/* --- rescue_pass.c: requests of a known dialog at the rescue port ------------------- */
+
+/* As a callback of nta: 0 = taken, else the status to answer with. ACKs come here, too. */
 int rescue_on_request(struct rescue *rescue, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip);
+/* A response that no transaction of ours waits for, after rescue_ring_response. msg stays the caller's. */
+bool rescue_pass_response(struct rescue *rescue, msg_t *msg, const sip_t *sip);
+int rescue_pass_new(struct rescue *rescue); /* 0 or -ENOMEM */
+void rescue_pass_free(struct rescue *rescue);
 bool rescue_pass_involves(const struct rescue *rescue, const struct dialog *dialog);
 void rescue_pass_forget_all(struct rescue *rescue);
 
-/* rescue.c, for rescue_pass.c */
+/* --- rescue.c ----------------------------------------------------------------------- */
 
-/* The phone of this leg has hung up: BYE to the other one. */
-void rescue_leg_gone(struct rescue *rescue, struct dialog *dialog);
+/* The phone of this leg has hung up: BYE to the other one, with `reason` as in rescue_bye(). */
+void rescue_leg_gone(struct rescue *rescue, struct dialog *dialog, const char *reason);
+/* This leg's phone answered a request of ours with 481 or 408: the leg ends, BYE with the reason to the
+ * other. */
+void rescue_leg_lost(struct rescue *rescue, struct dialog *dialog, int status);
 /* True while a re-INVITE of the rescue is under way on this leg's call. */
 bool rescue_is_under_way(const struct rescue *rescue, const struct dialog *dialog);
+
+/* --- rescue_ring.c: calls that were not answered when the server died ---------------- */
+
+/* At each rescue_start. 0 or -errno, which only costs the ringing calls. */
+int rescue_ring_start(struct rescue *rescue, struct mono now);
+/* The node owns no more, or the agent closes: all transactions are gone with it. */
+void rescue_ring_stop(struct rescue *rescue);
+/* A response that no transaction of ours waits for. True = it was ours; msg stays the caller's. */
+bool rescue_ring_response(struct rescue *rescue, msg_t *msg, const sip_t *sip);
+/* Every request (ACK and CANCEL, too) before the others see it. True = taken with its irq. */
+bool rescue_ring_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip);
+
+/* --- rescue_join.c: one leg to the server that runs here now ------------------------- */
+
+/* At the call's turn. False: cannot be joined. */
+bool rescue_join_start(struct rescue *rescue, struct dialog *dialog);
+bool rescue_join_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip);
+void rescue_join_stop(struct rescue *rescue);
+/* The phone of this single leg is gone. True: its new other half was told. */
+bool rescue_join_leg_gone(struct rescue *rescue, struct dialog *dialog);
 
 #endif

@@ -9,11 +9,42 @@
 #include "rescue_agent.h"
 #include "sdp.h"
 
+#include <errno.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_tag.h>
 #include <sofia-sip/su_tagarg.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* A re-INVITE or UPDATE of one phone on its way to the other. */
+struct rescue_pass {
+	struct rescue *rescue;
+	bool used;
+	nta_incoming_t *irq;    /* NULL when cancelled or answered */
+	nta_outgoing_t *invite; /* to the other phone */
+	uint32_t cseq;
+	uint64_t call;
+	struct dialog *from;
+	struct dialog *to;
+	bool offerless; /* the phone asked for an offer: the answer comes with its ACK */
+};
+
+int rescue_pass_new(struct rescue *rescue)
+{
+	rescue->passes = calloc(RESCUE_PASSES, sizeof(*rescue->passes));
+	return rescue->passes ? 0 : -ENOMEM;
+}
+
+void rescue_pass_free(struct rescue *rescue)
+{
+	free(rescue->passes);
+}
+
+bool rescue_pass_response(struct rescue *rescue, msg_t *msg, const sip_t *sip)
+{
+	return false;
+}
 
 bool rescue_pass_involves(const struct rescue *rescue, const struct dialog *dialog)
 {
@@ -28,7 +59,8 @@ bool rescue_pass_involves(const struct rescue *rescue, const struct dialog *dial
 
 void rescue_pass_forget_all(struct rescue *rescue)
 {
-	memset(rescue->passes, 0, sizeof(rescue->passes)); /* their transactions go with the agent */
+	memset(rescue->passes, 0,
+	       RESCUE_PASSES * sizeof(*rescue->passes)); /* their transactions go with the agent */
 }
 
 static void done(struct rescue_pass *pass)
@@ -85,8 +117,9 @@ static struct dialog *heard(struct rescue *rescue, struct dialog *d, nta_incomin
 }
 
 /* The phone's answer to the offer that came with our 200: its ACK. Also CANCEL, or silence (sip NULL). */
-static int on_ack_or_cancel(struct rescue_pass *pass, nta_incoming_t *irq, const sip_t *sip)
+static int on_ack_or_cancel(void *magic, nta_incoming_t *irq, const sip_t *sip)
 {
+	struct rescue_pass *pass = magic;
 	char sdp[DIALOG_SDP_LEN];
 	int len = -1;
 
@@ -119,7 +152,7 @@ static void pass_failed(struct rescue_pass *pass, int status)
 	/* The other phone has no such dialog any more: neither has this call. */
 	if (status == 408 || status == 481) {
 		dialog_set_state(pass->rescue->table, pass->to, DIALOG_ENDED, rescue_now());
-		rescue_bye(pass->rescue, pass->from);
+		rescue_bye(pass->rescue, pass->from, NULL);
 	}
 	done(pass);
 }
@@ -250,7 +283,7 @@ static int on_dialog_request(struct rescue *rescue, struct dialog *d, nta_incomi
 		heard(rescue, d, irq, sip);
 		nta_incoming_treply(irq, SIP_200_OK, TAG_END());
 		nta_incoming_destroy(irq);
-		rescue_leg_gone(rescue, d);
+		rescue_leg_gone(rescue, d, NULL);
 		return 0;
 	case sip_method_invite:
 	case sip_method_update:

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <sodium.h>
 #include <sofia-sip/hostdomain.h>
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/nta_tag.h>
@@ -22,7 +23,11 @@
 #include <string.h>
 #include <time.h>
 
-#define ALLOW "INVITE, ACK, BYE, CANCEL, UPDATE, INFO, OPTIONS"
+/* until they are there */
+#pragma weak media_plan
+#pragma weak sdp_relay
+
+#define ALLOW "INVITE, ACK, BYE, CANCEL, UPDATE, INFO, MESSAGE, NOTIFY, REFER, PRACK, OPTIONS"
 
 struct mono rescue_now(void)
 {
@@ -90,59 +95,91 @@ static const char *session_id(su_home_t *home, const struct dialog *d)
 	                  d->session_id_in[0] ? d->session_id_in : "00000000000000000000000000000000");
 }
 
-static nta_outgoing_t *create(struct rescue *rescue, su_home_t *home, struct dialog *d, sip_method_t method,
-                              const char *name, uint32_t cseq, const char *sdp, size_t sdp_len,
-                              nta_response_f *callback, void *magic, const char *ack_branch)
+static const char *branch(su_home_t *home)
 {
-	bool refresh = method == sip_method_invite || method == sip_method_update;
+	uint8_t id[12];
+	char text[2 * sizeof(id) + 1];
+
+	randombytes_buf(id, sizeof(id));
+	return su_strdup(home, sodium_bin2hex(text, sizeof(text), id, sizeof(id)));
+}
+
+static nta_outgoing_t *create(struct rescue *rescue, su_home_t *home, struct dialog *d,
+                              const struct rescue_request *request, nta_response_f *callback, void *magic,
+                              const char *ack_branch)
+{
+	bool refresh = request->method == sip_method_invite || request->method == sip_method_update;
 	const char *id = session_id(home, d);
-	sip_payload_t *body = sdp ? sip_payload_create(home, sdp, (isize_t)sdp_len) : NULL;
+	const char *type = request->content_type ? request->content_type : "application/sdp";
+	sip_payload_t *body = NULL;
 	struct path path;
 
 	if (!rescue->agent || make_path(home, d, &path))
 		return NULL;
+	if (request->body)
+		body = sip_payload_create(home, request->body, (isize_t)request->body_len);
 	return nta_outgoing_tcreate(
-	        rescue->leg, callback, magic, (const url_string_t *)path.next_hop, method, name,
-	        (const url_string_t *)path.request_uri,
+	        rescue->leg, callback, magic, (const url_string_t *)path.next_hop, request->method,
+	        request->name, (const url_string_t *)path.request_uri, NTATAG_USER_VIA(1),
+	        SIPTAG_VIA_STR(su_sprintf(home, "%s;branch=z9hG4bK%s;rport", rescue->via, branch(home))),
 	        SIPTAG_FROM_STR(su_sprintf(home, "%s;tag=%s", d->local, d->local_tag)),
 	        SIPTAG_TO_STR(su_sprintf(home, "%s;tag=%s", d->remote, d->remote_tag)),
-	        SIPTAG_CALL_ID_STR(d->call_id), SIPTAG_CSEQ_STR(su_sprintf(home, "%u %s", cseq, name)),
+	        SIPTAG_CALL_ID_STR(d->call_id),
+	        SIPTAG_CSEQ_STR(su_sprintf(home, "%u %s", request->cseq, request->name)),
 	        TAG_IF(path.route, SIPTAG_ROUTE(path.route)),
 	        TAG_IF(refresh, SIPTAG_CONTACT_STR(rescue->contact)),
 	        TAG_IF(refresh, SIPTAG_ALLOW_STR(ALLOW)), SIPTAG_USER_AGENT_STR("sipflip/" SIPFLIP_VERSION),
-	        TAG_IF(id, SIPTAG_HEADER_STR(id)), TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
-	        TAG_IF(body, SIPTAG_PAYLOAD(body)), TAG_IF(ack_branch, NTATAG_ACK_BRANCH(ack_branch)),
-	        TAG_END());
+	        TAG_IF(id, SIPTAG_HEADER_STR(id)),
+	        TAG_IF(request->headers && request->headers[0], SIPTAG_HEADER_STR(request->headers)),
+	        TAG_IF(body, SIPTAG_CONTENT_TYPE_STR(type)), TAG_IF(body, SIPTAG_PAYLOAD(body)),
+	        TAG_IF(ack_branch, NTATAG_ACK_BRANCH(ack_branch)), TAG_END());
+}
+
+uint32_t rescue_cseq(struct rescue *rescue, struct dialog *dialog)
+{
+	return dialog_take_cseq(rescue->table, dialog,
+	                        dialog->state == DIALOG_RESCUED ? 1 : RESCUE_CSEQ_MARGIN);
+}
+
+nta_outgoing_t *rescue_send_request(struct rescue *rescue, struct dialog *dialog,
+                                    const struct rescue_request *request, nta_response_f *callback,
+                                    void *magic)
+{
+	su_home_t home[1] = {SU_HOME_INIT(home)};
+	nta_outgoing_t *orq;
+
+	su_home_init(home);
+	orq = create(rescue, home, dialog, request, callback, magic, NULL);
+	su_home_deinit(home);
+	if (!orq)
+		rescue->counters.rescue_send_failed++;
+	else if (request->method == sip_method_invite)
+		rescue->counters.rescue_invites++;
+	return orq;
 }
 
 nta_outgoing_t *rescue_send(struct rescue *rescue, struct dialog *dialog, sip_method_t method,
                             const char *name, uint32_t cseq, const char *sdp, size_t sdp_len,
                             nta_response_f *callback, void *magic)
 {
-	su_home_t home[1] = {SU_HOME_INIT(home)};
-	nta_outgoing_t *orq;
+	const struct rescue_request request = {
+	        .method = method, .name = name, .cseq = cseq, .body = sdp, .body_len = sdp_len};
 
-	su_home_init(home);
-	orq = create(rescue, home, dialog, method, name, cseq, sdp, sdp_len, callback, magic, NULL);
-	su_home_deinit(home);
-	if (!orq)
-		rescue->counters.rescue_send_failed++;
-	else if (method == sip_method_invite)
-		rescue->counters.rescue_invites++;
-	return orq;
+	return rescue_send_request(rescue, dialog, &request, callback, magic);
 }
 
 void rescue_ack(struct rescue *rescue, struct dialog *dialog, nta_outgoing_t **invite, uint32_t cseq,
                 const char *sdp, size_t sdp_len)
 {
+	const struct rescue_request request = {
+	        .method = sip_method_ack, .name = "ACK", .cseq = cseq, .body = sdp, .body_len = sdp_len};
 	su_home_t home[1] = {SU_HOME_INIT(home)};
 	nta_outgoing_t *ack;
 
 	if (!*invite)
 		return;
 	su_home_init(home);
-	ack = create(rescue, home, dialog, SIP_METHOD_ACK, cseq, sdp, sdp_len, NULL, NULL,
-	             nta_outgoing_branch(*invite));
+	ack = create(rescue, home, dialog, &request, NULL, NULL, nta_outgoing_branch(*invite));
 	su_home_deinit(home);
 	/* nta keeps both for as long as the 2xx may come again, and answers it with this ACK. */
 	if (ack)
@@ -160,15 +197,19 @@ static int on_bye_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 	return 0;
 }
 
-void rescue_bye(struct rescue *rescue, struct dialog *dialog)
+void rescue_bye(struct rescue *rescue, struct dialog *dialog, const char *reason)
 {
-	uint32_t cseq;
+	struct rescue_request request = {.method = sip_method_bye, .name = "BYE"};
+	char header[RESCUE_REASON_LEN];
 
 	if (!dialog_is_up(dialog))
 		return;
-	cseq = dialog_take_cseq(rescue->table, dialog,
-	                        dialog->state == DIALOG_RESCUED ? 1 : RESCUE_CSEQ_MARGIN);
-	rescue_send(rescue, dialog, SIP_METHOD_BYE, cseq, NULL, 0, on_bye_answer, NULL);
+	if (reason) {
+		snprintf(header, sizeof(header), "Reason: %s\r\n", reason);
+		request.headers = header;
+	}
+	request.cseq = rescue_cseq(rescue, dialog);
+	rescue_send_request(rescue, dialog, &request, on_bye_answer, NULL);
 	dialog_set_state(rescue->table, dialog, DIALOG_ENDED, rescue_now());
 }
 
@@ -201,12 +242,46 @@ bool rescue_heard(struct rescue *rescue, const struct dialog *dialog, nta_outgoi
 	return real;
 }
 
+enum media_path rescue_path_of(struct rescue *rescue, const struct dialog *dialog)
+{
+	struct dialog *peer = dialog_peer(rescue->table, dialog);
+	struct media_plan plan;
+
+	if (!peer)
+		return MEDIA_PATH_none;
+	if (!media_plan)
+		return rescue->conf.media_direct ? MEDIA_PATH_direct : MEDIA_PATH_relay;
+	media_plan(dialog, peer, &rescue->conf.vip, rescue->conf.media_direct, &plan);
+	return plan.path;
+}
+
+/* The ports that the leg was told, line by line. */
+static uint32_t told_ports(const struct dialog *leg, uint16_t ret[SDP_MEDIA])
+{
+	struct sdp told;
+	uint32_t i, n;
+
+	if (sdp_parse(leg->sdp_out, leg->sdp_out_len, &told))
+		return 0;
+	n = told.n_media < SDP_MEDIA ? told.n_media : SDP_MEDIA;
+	for (i = 0; i < n; i++)
+		ret[i] = told.media[i].port;
+	return n;
+}
+
 int rescue_sdp_across(struct rescue *rescue, struct dialog *to, const struct dialog *from, bool answer,
                       char *buf, size_t size)
 {
+	enum media_path path = rescue_path_of(rescue, to);
+	uint16_t port[SDP_MEDIA];
 	struct sdp offer;
-	int len = sdp_continue(from->sdp_in, from->sdp_in_len, to->sdp_out, to->sdp_out_len, buf, size);
+	int len;
 
+	if ((path == MEDIA_PATH_relay || path == MEDIA_PATH_rekey) && sdp_relay)
+		len = sdp_relay(from->sdp_in, from->sdp_in_len, to->sdp_out, to->sdp_out_len, rescue->vip,
+		                port, told_ports(to, port), path == MEDIA_PATH_rekey, buf, size);
+	else
+		len = sdp_continue(from->sdp_in, from->sdp_in_len, to->sdp_out, to->sdp_out_len, buf, size);
 	if (len < 0)
 		return len;
 	/* An answer has exactly the m= lines of its offer (RFC 3264 section 6). */
@@ -214,6 +289,15 @@ int rescue_sdp_across(struct rescue *rescue, struct dialog *to, const struct dia
 		len = sdp_cut_media(buf, (size_t)len, offer.n_media, buf, size);
 	if (len >= 0)
 		dialog_set_sdp_out(rescue->table, to, buf, (size_t)len);
+	return len;
+}
+
+int rescue_sdp_again(struct rescue *rescue, struct dialog *leg, char *buf, size_t size)
+{
+	int len = sdp_continue(leg->sdp_out, leg->sdp_out_len, leg->sdp_out, leg->sdp_out_len, buf, size);
+
+	if (len >= 0)
+		dialog_set_sdp_out(rescue->table, leg, buf, (size_t)len);
 	return len;
 }
 
