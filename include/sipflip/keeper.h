@@ -96,6 +96,8 @@ struct keeper_conf {
 	__u8 peer_public[32];
 	/* Instance: changes when the agent's maps are made anew */
 	__u64 incarnation;
+	/* what the event socket is told after a takeover, without "api": "fsctl recover" */
+	char event_socket_command[KEEPER_COMMAND_LEN];
 };
 
 /* The node's role for a service, sent at each change and once after KEEPER_START. */

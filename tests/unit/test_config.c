@@ -81,6 +81,11 @@ static void smallest_file_gets_the_documented_defaults(void **state)
 	assert_int_equal(s->rescue_port, 5070);
 	assert_int_equal(s->rescue_rate, 200);
 	assert_int_equal(s->max_dialogs, 20000);
+	assert_int_equal(s->relay_port_first, 60000);
+	assert_int_equal(s->relay_port_last, 61999);
+	assert_string_equal(s->link_header, "");
+	assert_string_equal(s->recover_command, "");
+	assert_int_equal(s->event_socket_port, 0);
 }
 
 static void timing_is_a_word_or_both_numbers(void **state)
@@ -140,7 +145,10 @@ static void syntax_errors_name_the_line_and_what_to_do(void **state)
 	        "rt-priority, "
 	        "node, service");
 	refused(SERVICE("\twitness = \"w\"\n\tcalls {\n\t\trescu = \"off\" }"),
-	        "f.conf:10: unknown key 'rescu'; known here: rescue, media, port, rate, max-dialogs");
+	        "f.conf:10: unknown key 'rescu'; known here: rescue, media, port, rate, max-dialogs, "
+	        "relay-ports, "
+	        "link-header, recover-command, event-socket, event-socket-password-file, "
+	        "event-socket-command");
 	refused("\nuser \"x\"\n", "f.conf:2: missing equal sign after option 'user'; write key = value");
 	refused("\nuser = \"x\n", "f.conf:2: the quotes opened here are not closed; close them on this line");
 	refused("\nnode \"a\" {\n address = \"10.9.0.1\"\n",
@@ -252,13 +260,113 @@ static void ports_and_numbers_are_judged(void **state)
 	refused(SERVICE("\twitness = \"w\"\n\tcalls { rate = many }"),
 	        "f.conf:9: rate = 'many' is not a number; write one from 1 to 100000");
 	refused(SERVICE("\twitness = \"w\"\n\tcalls { rescue = \"yes\" }"),
-	        "f.conf:9: rescue = 'yes' is not known; write \"agent\" or \"off\"");
+	        "f.conf:9: rescue = 'yes' is not known; write \"agent\", \"server\" or \"off\"");
 	refused(SERVICE("\twitness = \"w\"\n\tprobe { interval = \"10\" }"),
 	        "f.conf:9: interval = '10' is not a duration; write it as \"500us\", \"10ms\" or \"1s\"");
 	refused(SERVICE("\twitness = \"w\"\n\tprobe { floor = \"2s\" }"),
 	        "f.conf:9: probe: wrong order; choose interval <= floor <= ceiling");
 	refused(SERVICE("\twitness = \"w\"\n\tprobe { enabled = \"perhaps\" }"),
 	        "f.conf:9: enabled = 'perhaps' is neither true nor false; write one of them");
+}
+
+#define CALLS(more) SERVICE("\twitness = \"w\"\n\tcalls {\n" more "\n}")
+#define PASSWORD    "event-socket-password-file = \"/etc/sipflip/event-socket\"\n"
+
+static void relay_ports_are_a_range_that_nothing_else_uses(void **state)
+{
+	const struct config_service *s = parsed(CALLS("relay-ports = \"30000-30099\""));
+
+	assert_int_equal(s->relay_port_first, 30000);
+	assert_int_equal(s->relay_port_last, 30099);
+	refused(CALLS("relay-ports = 30000"),
+	        "f.conf:10: relay-ports = '30000' is not a range of ports; write \"60000-61999\"");
+	refused(CALLS("relay-ports = \"30000-30099x\""),
+	        "f.conf:10: relay-ports = '30000-30099x' is not a range of ports; write \"60000-61999\"");
+	refused(CALLS("relay-ports = \"-1-3\""),
+	        "f.conf:10: relay-ports = '-1-3' is not a range of ports; write \"60000-61999\"");
+	refused(CALLS("relay-ports = \"30000-70000\""),
+	        "f.conf:10: relay-ports = 30000-70000 is out of range; write two ports from 1024 to 65535, "
+	        "the lower one first");
+	refused(CALLS("relay-ports = \"30001-30000\""),
+	        "f.conf:10: relay-ports = 30001-30000 is out of range; write two ports from 1024 to 65535, "
+	        "the lower one first");
+	refused(CALLS("relay-ports = \"5000-6000\""),
+	        "f.conf:10: calls: relay-ports 5000-6000 contains 5060, a sip port of the service; set "
+	        "relay-ports to a range of free ports");
+	refused(CALLS("relay-ports = \"5070-6000\""),
+	        "f.conf:10: calls: relay-ports 5070-6000 contains 5070, the port of calls; set relay-ports "
+	        "to a range of free ports");
+	refused(CALLS("relay-ports = \"7000-7473\""),
+	        "f.conf:10: calls: relay-ports 7000-7473 contains 7473, the echo-port; set relay-ports to a "
+	        "range of free ports");
+	refused(CALLS("relay-ports = \"7474-8000\""),
+	        "f.conf:10: calls: relay-ports 7474-8000 contains 7474, the replica-port; set relay-ports to "
+	        "a range of free ports");
+	refused(SERVICE("\twitness = \"w\"\n\tsip = { \"udp:61000\" }"),
+	        "f.conf:4: calls: relay-ports 60000-61999 contains 61000, a sip port of the service; set "
+	        "relay-ports to a range of free ports");
+}
+
+static void the_link_header_is_a_header_of_the_servers_own(void **state)
+{
+	assert_string_equal(parsed(CALLS("link-header = \"X-Leg-Call-ID\""))->link_header, "X-Leg-Call-ID");
+	assert_string_equal(parsed(CALLS("link-header = \"\""))->link_header, "");
+	refused(CALLS("link-header = \"X-Leg:\""),
+	        "f.conf:10: link-header 'X-Leg:' is no header's name; write it as \"X-Leg-Call-ID\", without "
+	        "the colon");
+	refused(CALLS("link-header = \"call-id\""),
+	        "f.conf:10: link-header 'call-id' says nothing of the other leg; name the header in which "
+	        "the server puts the other leg's Call-ID");
+	refused(CALLS("link-header = \"X-2345678901234567890123456789012\""),
+	        "f.conf:10: link-header is longer than 31 letters; choose a shorter one");
+}
+
+static void a_server_that_recovers_is_told_in_exactly_one_way(void **state)
+{
+	const struct config_service *s;
+
+	s = parsed(CALLS("rescue = \"server\" recover-command = \"/usr/bin/fs_cli -x 'fsctl recover'\""));
+	assert_int_equal(s->rescue, RESCUE_SERVER);
+	assert_string_equal(s->recover_command, "/usr/bin/fs_cli -x 'fsctl recover'");
+	s = parsed(CALLS("rescue = \"server\" event-socket = \"127.0.0.1:8021\" " PASSWORD));
+	assert_int_equal(s->event_socket_port, 8021);
+	assert_int_equal(addr_to_be32(&s->event_socket), 0x0100007f);
+	assert_string_equal(s->event_socket_password_file, "/etc/sipflip/event-socket");
+	assert_string_equal(s->event_socket_command, "fsctl recover");
+	s = parsed(CALLS("rescue = \"server\" event-socket = \"127.0.0.1:8021\" " PASSWORD
+	                 "event-socket-command = \"sofia recover\""));
+	assert_string_equal(s->event_socket_command, "sofia recover");
+	refused(CALLS("rescue = \"server\""),
+	        "f.conf:10: rescue = \"server\" without saying how the server is told; add recover-command = "
+	        "\"/PATH ARGUMENTS\" or event-socket = \"127.0.0.1:8021\"");
+	refused(CALLS("rescue = \"server\"\nrecover-command = \"/x\"\nevent-socket = \"127.0.0.1:8021\""),
+	        "f.conf:12: recover-command and event-socket exclude each other; remove one");
+	refused(CALLS("recover-command = \"/x\""),
+	        "f.conf:10: recover-command is used only with rescue = \"server\"; remove it, or set rescue");
+	refused(CALLS("rescue = \"off\"\nevent-socket = \"127.0.0.1:8021\""),
+	        "f.conf:11: event-socket is used only with rescue = \"server\"; remove it, or set rescue");
+	refused(CALLS("rescue = \"server\" recover-command = \"/x\"\n" PASSWORD),
+	        "f.conf:11: event-socket-password-file is used only with event-socket; add event-socket = "
+	        "\"127.0.0.1:8021\" or remove it");
+	refused(CALLS("rescue = \"server\" recover-command = \"fs_cli\""),
+	        "f.conf:10: recover-command 'fs_cli' is not an absolute path; start it with /");
+	refused(CALLS("rescue = \"server\" event-socket = \"127.0.0.1:8021\""),
+	        "f.conf:10: event-socket needs its password; put it in a file that only root can read, and "
+	        "add event-socket-password-file = \"/PATH\"");
+	refused(CALLS("rescue = \"server\" event-socket = \"localhost:8021\""),
+	        "f.conf:10: event-socket = 'localhost:8021' is not understood; write ADDRESS:PORT as in "
+	        "\"127.0.0.1:8021\"");
+	refused(CALLS("rescue = \"server\" event-socket = \"127.0.0.1\""),
+	        "f.conf:10: event-socket = '127.0.0.1' is not understood; write ADDRESS:PORT as in "
+	        "\"127.0.0.1:8021\"");
+	refused(CALLS("rescue = \"server\" event-socket = \"127.0.0.1:8021\" " PASSWORD
+	              "event-socket-command = \"\""),
+	        "f.conf:11: event-socket-command is empty or longer than 127 bytes; write one command as in "
+	        "\"fsctl recover\"");
+	refused(CALLS("rescue = \"server\" event-socket = \"127.0.0.1:8021\" " PASSWORD
+	              "event-socket-command = \"a\\nb\""),
+	        "f.conf:11: event-socket-command contains a character that is not allowed; write one command "
+	        "as in \"fsctl recover\"");
 }
 
 static void names_and_paths_are_judged(void **state)
@@ -332,7 +440,11 @@ static void a_written_configuration_parses_to_the_same(void **state)
 	       "\"hold\" }\n"
 	       "service \"four\" { interface = \"eth1\" vip = \"10.8.0.3/16\" nodes = { \"a\", \"b\" } "
 	       "on-peer-silence = "
-	       "\"release\" }\n");
+	       "\"release\" calls { rescue = \"server\" recover-command = \"/bin/x y\" relay-ports = "
+	       "\"4000-4999\"\nlink-header = \"X-L\" } }\n"
+	       "service \"five\" { interface = \"eth1\" vip = \"10.8.0.4/16\" nodes = { \"a\", \"b\" } "
+	       "on-peer-silence = \"hold\" calls { rescue = \"server\" event-socket = \"10.8.0.9:8022\"\n"
+	       "event-socket-password-file = \"/e\" event-socket-command = \"sofia recover\" } }\n");
 	len = config_format(&config, text, sizeof(text));
 	assert_true(len > 0);
 	assert_int_equal(strlen(text), len);
@@ -495,6 +607,9 @@ int main(void)
 	        cmocka_unit_test(addresses_are_judged),
 	        cmocka_unit_test(nodes_and_witness_are_judged),
 	        cmocka_unit_test(ports_and_numbers_are_judged),
+	        cmocka_unit_test(relay_ports_are_a_range_that_nothing_else_uses),
+	        cmocka_unit_test(the_link_header_is_a_header_of_the_servers_own),
+	        cmocka_unit_test(a_server_that_recovers_is_told_in_exactly_one_way),
 	        cmocka_unit_test(names_and_paths_are_judged),
 	        cmocka_unit_test(more_than_the_tables_hold_is_refused),
 	        cmocka_unit_test(a_written_configuration_parses_to_the_same),

@@ -272,8 +272,18 @@ int config_parse(const char *text, const char *file, struct config *ret, struct 
 	cfg_opt_t node[] = {VALUE("address"), CFG_END()};
 	cfg_opt_t probe[] = {VALUE("enabled"), VALUE("interval"), VALUE("floor"), VALUE("ceiling"),
 	                     CFG_END()};
-	cfg_opt_t calls[] = {VALUE("rescue"), VALUE("media"),       VALUE("port"),
-	                     VALUE("rate"),   VALUE("max-dialogs"), CFG_END()};
+	cfg_opt_t calls[] = {VALUE("rescue"),
+	                     VALUE("media"),
+	                     VALUE("port"),
+	                     VALUE("rate"),
+	                     VALUE("max-dialogs"),
+	                     VALUE("relay-ports"),
+	                     VALUE("link-header"),
+	                     VALUE("recover-command"),
+	                     VALUE("event-socket"),
+	                     VALUE("event-socket-password-file"),
+	                     VALUE("event-socket-command"),
+	                     CFG_END()};
 	cfg_opt_t service[] = {VALUE("interface"), VALUES("vip"),
 	                       VALUES("sip"),      VALUES("nodes"),
 	                       VALUE("timing"),    CFG_SEC("probe", probe, CFGF_NONE),

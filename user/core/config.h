@@ -20,6 +20,7 @@
 #define CONFIG_ARBITERS     4
 #define CONFIG_DATA_NODES   2 /* for now; the design leaves room for more */
 #define CONFIG_MAX_SERVICES MAX_SERVICES
+#define CONFIG_PATH_LEN     256
 
 struct config_vip {
 	struct inaddr16 addr;
@@ -39,13 +40,10 @@ enum config_silence {
 	SILENCE_RELEASE,
 };
 
-/*
- * After a rescue media goes end to end between the phones (their re-INVITEs
- * carry each other's SDP). MEDIA_RELAY is accepted for the day it is relayed.
- */
+/* Where the media of a call goes after a takeover. */
 enum config_media {
-	MEDIA_RELAY = 0,
-	MEDIA_DIRECT = 1,
+	MEDIA_RELAY = 0,  /* through the VIP, in the kernel, from the first packet */
+	MEDIA_DIRECT = 1, /* from phone to phone, once both took their re-INVITE */
 };
 
 struct config_service {
@@ -74,10 +72,19 @@ struct config_service {
 	uint32_t max_dialogs; /* default 20,000 */
 	bool probe;           /* default true; false: only the kernel watches the server */
 	enum config_media media;
+	uint16_t relay_port_first; /* of the VIP, for legs without a port; default 60000 */
+	uint16_t relay_port_last;  /* default 61999 */
+	char link_header[CONFIG_NAME_LEN];
+	/* RESCUE_SERVER: exactly one of the two */
+	char recover_command[KEEPER_COMMAND_LEN]; /* absolute path and words; "" = none */
+	struct inaddr16 event_socket;             /* port 0 = none */
+	uint16_t event_socket_port;
+	char event_socket_password_file[CONFIG_PATH_LEN];
+	char event_socket_command[KEEPER_COMMAND_LEN]; /* default "fsctl recover" */
 };
 
 struct config {
-	char key_file[256];                 /* absolute; default "/etc/sipflip/key" */
+	char key_file[CONFIG_PATH_LEN];     /* absolute; default "/etc/sipflip/key" */
 	char user[CONFIG_NAME_LEN];         /* of sipflip-calls; default "sipflip" */
 	char run_dir[128];                  /* default "/run/sipflip" */
 	uint16_t echo_port;                 /* default WIRE_PORT */
@@ -97,7 +104,8 @@ struct config_error {
  * Parses `text` (NUL-terminated; `file` only names it in errors) and checks
  * everything that can be checked without a machine: unknown keys, types, ranges,
  * names that do not exist, VIPs used twice, witness that is also a data node,
- * lease below 3 echoes, arbiter mode without arbiter.
+ * lease below 3 echoes, arbiter mode without arbiter, ports used twice, calls'
+ * settings that exclude each other.
  * Returns 0, or -EINVAL with *ret_error set and *ret untouched.
  */
 int config_parse(const char *text, const char *file, struct config *ret, struct config_error *ret_error);

@@ -167,6 +167,30 @@ static void add_silence(struct text *t, const struct config *c, const struct con
 	add(t, " }\n");
 }
 
+static void add_calls(struct text *t, const struct config_service *s)
+{
+	static const char *const rescues[] = {
+	        [RESCUE_AGENT] = "agent", [RESCUE_OFF] = "off", [RESCUE_SERVER] = "server"};
+	char addr[ADDR_TEXT_LEN];
+
+	add(t, "\tcalls {\n\t\trescue = \"%s\"\n\t\tmedia = \"%s\"\n", rescues[s->rescue],
+	    s->media == MEDIA_DIRECT ? "direct" : "relay");
+	add(t, "\t\tport = %u\n\t\trate = %u\n\t\tmax-dialogs = %u\n", s->rescue_port, s->rescue_rate,
+	    s->max_dialogs);
+	add(t, "\t\trelay-ports = \"%u-%u\"\n", s->relay_port_first, s->relay_port_last);
+	if (s->link_header[0])
+		add(t, "\t\tlink-header = \"%s\"\n", s->link_header);
+	if (s->recover_command[0])
+		add(t, "\t\trecover-command = \"%s\"\n", s->recover_command);
+	if (s->event_socket_port) {
+		add(t, "\t\tevent-socket = \"%s:%u\"\n", addr_format(&s->event_socket, addr),
+		    s->event_socket_port);
+		add(t, "\t\tevent-socket-password-file = \"%s\"\n", s->event_socket_password_file);
+		add(t, "\t\tevent-socket-command = \"%s\"\n", s->event_socket_command);
+	}
+	add(t, "\t}\n");
+}
+
 static void add_service(struct text *t, const struct config *c, const struct config_service *s)
 {
 	add(t, "service \"%s\" {\n\tinterface = \"%s\"\n", s->name, s->interface);
@@ -181,11 +205,7 @@ static void add_service(struct text *t, const struct config *c, const struct con
 	    s->probe ? "true" : "false", duration(s->probe_interval_ns).s, duration(s->probe_floor_ns).s,
 	    duration(s->probe_ceiling_ns).s);
 	add_silence(t, c, s);
-	add(t,
-	    "\tcalls {\n\t\trescue = \"%s\"\n\t\tmedia = \"%s\"\n\t\tport = %u\n\t\trate = "
-	    "%u\n\t\tmax-dialogs = %u\n\t}\n",
-	    s->rescue == RESCUE_OFF ? "off" : "agent", s->media == MEDIA_DIRECT ? "direct" : "relay",
-	    s->rescue_port, s->rescue_rate, s->max_dialogs);
+	add_calls(t, s);
 	add(t, "}\n");
 }
 

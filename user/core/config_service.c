@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The `service` section of the configuration: what it may say, its defaults, and
- * how its parts must agree with each other and with the services before it.
- * Called by config.c, for each section in the order of the file.
+ * how its parts must agree with each other and with the services before it; its
+ * `calls` part is config_calls.c's. Called by config.c, for each section in the order of the file.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -15,15 +15,13 @@
 #include "config_value.h"
 #include "mono.h"
 
-#define ECHO_MIN_NS     (500 * NS_PER_US)
-#define ECHO_MAX_NS     (10 * NS_PER_S)
-#define LEASE_MAX_NS    (60 * NS_PER_S)
-#define LEASE_ECHOES    3
-#define PROBE_MIN_NS    (1 * NS_PER_MS)
-#define PROBE_MAX_NS    (60 * NS_PER_S)
-#define MAX_DIALOGS_MAX 1000000
-#define RESCUE_RATE_MAX 100000
-#define SIP_PORT        5060
+#define ECHO_MIN_NS  (500 * NS_PER_US)
+#define ECHO_MAX_NS  (10 * NS_PER_S)
+#define LEASE_MAX_NS (60 * NS_PER_S)
+#define LEASE_ECHOES 3
+#define PROBE_MIN_NS (1 * NS_PER_MS)
+#define PROBE_MAX_NS (60 * NS_PER_S)
+#define SIP_PORT     5060
 
 static int take_vip(struct config_parser *p, const struct config_value *v, struct config_service *s)
 {
@@ -288,44 +286,6 @@ static int take_silence(struct config_parser *p, cfg_t *section, struct config_s
 	return 0;
 }
 
-static int take_calls(struct config_parser *p, cfg_t *section, struct config_service *s)
-{
-	cfg_t *calls = cfg_getsec(section, "calls");
-	const struct config_value *rescue = config_value_of(calls, "rescue");
-	const struct config_value *media = config_value_of(calls, "media");
-	const struct config_value *port = config_value_of(calls, "port");
-	long rate = 200, max_dialogs = 20000;
-
-	s->rescue = RESCUE_AGENT;
-	s->rescue_port = 5070;
-	if (rescue && !strcmp(rescue->text, "off"))
-		s->rescue = RESCUE_OFF;
-	else if (rescue && strcmp(rescue->text, "agent"))
-		return config_fail(p, rescue->line,
-		                   "rescue = '%.40s' is not known; write \"agent\" or \"off\"", rescue->text);
-	if (media && !strcmp(media->text, "direct"))
-		s->media = MEDIA_DIRECT;
-	else if (media && strcmp(media->text, "relay"))
-		return config_fail(p, media->line,
-		                   "media = '%.40s' is not known; write \"relay\" or \"direct\"",
-		                   media->text);
-	if (config_take_port(p, port, "port", &s->rescue_port) ||
-	    config_take_number(p, config_value_of(calls, "rate"), "rate", 1, RESCUE_RATE_MAX, &rate) ||
-	    config_take_number(p, config_value_of(calls, "max-dialogs"), "max-dialogs", 1, MAX_DIALOGS_MAX,
-	                       &max_dialogs))
-		return -EINVAL;
-	s->rescue_rate = (uint32_t)rate;
-	s->max_dialogs = (uint32_t)max_dialogs;
-	for (int i = 0; i < s->n_sip; i++)
-		if (s->sip_port[i] == s->rescue_port)
-			return config_fail(
-			        p, port ? port->line : s->line,
-			        "calls: port %d is also a sip port of the service; set calls { port = "
-			        "... } to a free one",
-			        s->rescue_port);
-	return 0;
-}
-
 int config_take_service(struct config_parser *p, cfg_t *section)
 {
 	struct config *c = p->config;
@@ -342,7 +302,7 @@ int config_take_service(struct config_parser *p, cfg_t *section)
 	if (config_take_name(p, interface->line, "interface", interface->text, s.interface,
 	                     sizeof(s.interface)) ||
 	    take_lists(p, section, &s) || take_timing(p, section, &s) || take_probe(p, section, &s) ||
-	    take_silence(p, section, &s) || take_calls(p, section, &s))
+	    take_silence(p, section, &s) || config_take_calls(p, section, &s))
 		return -EINVAL;
 	c->service[c->n_service++] = s;
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Inside the configuration parser only (config.c, config_service.c,
- * config_value.c): libconfuse's values with their lines, and turning one into a
+ * config_calls.c, config_value.c): libconfuse's values with their lines, and turning one into a
  * number, port, name, path, duration or address.
  *
  * Every function that returns int returns 0, or -EINVAL when it has set the
@@ -55,6 +55,8 @@ int config_take_duration(struct config_parser *p, const struct config_value *v, 
                          int64_t *ret_ns);
 int config_take_v4(struct config_parser *p, int line, const char *what, const char *s, struct inaddr16 *ret);
 
+/* config_calls.c: the section `calls` of a service whose ports are known already. */
+int config_take_calls(struct config_parser *p, cfg_t *section, struct config_service *s);
 /* config_service.c: appends the service of `section` to p->config. */
 int config_take_service(struct config_parser *p, cfg_t *section);
 

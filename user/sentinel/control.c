@@ -379,7 +379,11 @@ static bool put_service_counters(struct service *svc, struct control_client *c)
 	       put_counter(c, "sipflipd", name, "held_sent", "frames held in a switchover and sent on",
 	                   svc->held_sent) &&
 	       put_counter(c, "sipflipd", name, "held_lost", "frames held in a switchover that then failed",
-	                   svc->held_lost);
+	                   svc->held_lost) &&
+	       put_counter(c, "sipflipd", name, "recover_runs", "runs of recover-command",
+	                   svc->recover.runs) &&
+	       put_counter(c, "sipflipd", name, "recover_failed",
+	                   "runs of recover-command that failed or were killed", svc->recover.failed);
 }
 
 static bool counters(struct sentinel *s, struct control_client *c, const struct ctl_request *req)

@@ -72,12 +72,19 @@ static void send_conf(struct sentinel *s, const struct service *svc)
 	        .rescue_mode = c->rescue,
 	        .max_dialogs = c->max_dialogs,
 	        .media_direct = c->media == MEDIA_DIRECT,
+	        .relay_port_first = c->relay_port_first,
+	        .relay_port_last = c->relay_port_last,
+	        .event_socket = c->event_socket,
+	        .event_socket_port = c->event_socket_port,
 	        .node_addr = s->config.node[s->node].addr,
 	        .incarnation = s->plane.conf[svc->index].incarnation,
 	};
 
 	snprintf(conf.name, sizeof(conf.name), "%s", c->name);
 	snprintf(conf.user, sizeof(conf.user), "%s", s->config.user);
+	snprintf(conf.link_header, sizeof(conf.link_header), "%s", c->link_header);
+	snprintf(conf.event_socket_command, sizeof(conf.event_socket_command), "%s", c->event_socket_command);
+	memcpy(conf.event_socket_password, svc->event_password, sizeof(conf.event_socket_password));
 	if (plane_steer_key(&s->plane, &conf.steer_key))
 		log_error("service=%s event=call-keeper text=\"no key for steering: rescued calls are not "
 		          "steered\"",
@@ -201,6 +208,8 @@ void keeper_reap(struct sentinel *s, struct mono now)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct keeper *k = &s->keeper;
 
+		for (int i = 0; i < s->n_service; i++)
+			recover_reaped(&s->service[i].recover, s->service[i].conf, pid, status, now);
 		if (pid != k->pid)
 			continue;
 		if (mono_diff(now, k->started) > CALM_NS)

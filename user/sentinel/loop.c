@@ -193,6 +193,14 @@ static void check_planes(struct sentinel *s, struct mono now)
 			service_check_plane(s, &s->service[i]);
 }
 
+/* After a takeover and its first announcement. */
+static void tell_servers(struct sentinel *s, struct mono now)
+{
+	for (int i = 0; i < s->n_service; i++)
+		if (s->service[i].here)
+			recover_tick(&s->service[i].recover, s->service[i].conf, now);
+}
+
 /* A clean stop hands over and goes on for a moment, until the heirs have shown themselves. */
 static bool over(const struct sentinel *s)
 {
@@ -233,6 +241,7 @@ int loop_run(struct sentinel *s)
 				control_readable(s, (int)(ev[i].data.u64 - FD_CLIENT));
 		}
 		control_flush(s);
+		tell_servers(s, begin);
 		check_planes(s, begin);
 		log_flush();
 		if (mono_diff(clock_now(), begin) > s->turn_max_ns)

@@ -168,6 +168,7 @@ static void check_service(const struct config_service *svc, const char *file, st
 static void prepare_services(struct sentinel *s)
 {
 	struct config *c = &s->config;
+	struct config_error error;
 
 	s->n_service = c->n_service;
 	for (int i = 0; i < c->n_service; i++) {
@@ -181,6 +182,9 @@ static void prepare_services(struct sentinel *s)
 			svc->here |= c->service[i].node[n] == s->node;
 		if (svc->here) {
 			check_service(svc->conf, s->config_path, &svc->iface);
+			if (recover_read_password(svc->conf, svc->event_password, sizeof(svc->event_password),
+			                          &error))
+				fatal("%s", error.text);
 			s->has_plane = true;
 		}
 		if (!svc->here && !concerned)
@@ -384,6 +388,21 @@ static void hand_over_all(struct sentinel *s)
 	loop_run(s);
 }
 
+static bool passwords_missing(const struct sentinel *s, const struct config *fresh,
+                              struct config_error *error)
+{
+	char password[KEEPER_NAME_LEN];
+	int err = 0;
+
+	for (int i = 0; i < fresh->n_service && !err; i++)
+		for (int n = 0; n < fresh->service[i].n_node && !err; n++)
+			if (fresh->service[i].node[n] == s->node)
+				err = recover_read_password(&fresh->service[i], password, sizeof(password),
+				                            error);
+	explicit_bzero(password, sizeof(password));
+	return err;
+}
+
 /* SIGHUP: a good file is taken by starting over under the living data plane, a bad one is refused whole. */
 static void reload(struct sentinel *s)
 {
@@ -392,7 +411,8 @@ static void reload(struct sentinel *s)
 	struct key key;
 
 	s->reload = false;
-	if (load_config(s->config_path, &fresh, &error) || load_key(fresh.key_file, &key, &error)) {
+	if (load_config(s->config_path, &fresh, &error) || load_key(fresh.key_file, &key, &error) ||
+	    passwords_missing(s, &fresh, &error)) {
 		log_error("event=reload-refused text=\"%s\"", error.text);
 		return;
 	}
@@ -423,6 +443,8 @@ static void run(struct sentinel *s)
 	if (!s->quit_keep)
 		hand_over_all(s);
 	s->quit = true;
+	for (int i = 0; i < s->n_service; i++)
+		recover_stop(&s->service[i].recover);
 	keeper_stop(s);
 	leave(s);
 	control_done(s);

@@ -20,6 +20,7 @@
 #include "lease.h"
 #include "mono.h"
 #include "plane.h"
+#include "recover.h"
 #include "sipflip/control.h"
 #include "sipflip/keeper.h"
 #include "warm.h"
@@ -44,8 +45,10 @@ struct service {
 	enum cause death; /* how the kernel saw it end */
 	bool was_healthy;
 	struct keeper_calls calls;
-	struct warm warm;              /* next hops of the phones, kept resolved */
-	struct ctl_takeover *takeover; /* the one that runs or was last, NULL = none */
+	char event_password[KEEPER_NAME_LEN]; /* of the server's event socket, read at the start */
+	struct recover recover;               /* the configured command after a takeover */
+	struct warm warm;                     /* next hops of the phones, kept resolved */
+	struct ctl_takeover *takeover;        /* the one that runs or was last, NULL = none */
 	struct mono fenced_at;
 	struct mono resigned_at;
 	enum lease_state told_state; /* last one logged and told to the call keeper */

@@ -225,11 +225,14 @@ static void publish(struct sentinel *s, struct service *svc, const struct lease_
 	if (svc->here && (owner != svc->told_owner || svc->lease.epoch != svc->told_epoch)) {
 		const struct ctl_takeover *t = svc->takeover;
 		enum cause cause = t && t->epoch == svc->lease.epoch ? (enum cause)t->cause : CAUSE_none;
+		bool rescue = !svc->told_owner && t && t->from_node;
 
 		if (owner)
-			keeper_role(s, svc, cause, !svc->told_owner && t && t->from_node);
+			keeper_role(s, svc, cause, rescue);
 		else
 			svc->tell_keeper_at = mono_add(view->now, CALM_NS);
+		if (owner && rescue)
+			recover_want(&svc->recover, svc->lease.epoch);
 		svc->told_owner = owner;
 		svc->told_epoch = svc->lease.epoch;
 	}
