@@ -98,6 +98,33 @@ void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog)
 	dialog_touch(table, dialog);
 }
 
+void dialog_set_sdp_in(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len)
+{
+	const struct sip_event ev = {.sdp = sdp, .sdp_len = len};
+
+	if (!len)
+		dialog->sdp_in_len = 0;
+	keep_sdp(table, dialog, &ev);
+	dialog_touch(table, dialog);
+}
+
+void dialog_set_flags(struct dialog_table *table, struct dialog *dialog, uint32_t set, uint32_t clear)
+{
+	uint32_t flags = (dialog->flags & ~clear) | set;
+
+	if (dialog->flags == flags)
+		return;
+	dialog->flags = flags;
+	dialog_touch(table, dialog);
+}
+
+const struct dialog_stream *dialog_stream_of(const struct dialog *dialog, unsigned int stream)
+{
+	static const struct dialog_stream unseen;
+
+	return stream < DIALOG_STREAMS ? &dialog->stream[stream] : &unseen;
+}
+
 void dialog_set_stream(struct dialog_table *table, struct dialog *dialog, unsigned int stream,
                        const struct dialog_stream *seen)
 {

@@ -76,6 +76,8 @@ enum dialog_paired {
 #define DIALOG_SDP_CUT   0x2 /* an SDP was longer than DIALOG_SDP_LEN: not kept */
 #define DIALOG_NO_INVITE                                                                                     \
 	0x4 /* its INVITE was longer than DIALOG_INVITE_LEN: cannot be taken over while it rings */
+#define DIALOG_JOINED                                                                                        \
+	0x8 /* rejoined: its media is the local server's, its signalling stays with sipflip-calls */
 /* what the phone said it understands, in Allow and Supported */
 #define DIALOG_ALLOWS_UPDATE   0x100
 #define DIALOG_SUPPORTS_TIMER  0x200
@@ -306,6 +308,11 @@ void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog);
 /* What this node itself sent inside the dialog after a takeover; longer than DIALOG_SDP_LEN is marked and not
  * kept. */
 void dialog_set_sdp_out(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len);
+/* What this node sent to the other leg in the phone's name, or takes back (RFC 3261 14.1). len 0 = forget. */
+void dialog_set_sdp_in(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len);
+void dialog_set_flags(struct dialog_table *table, struct dialog *dialog, uint32_t set, uint32_t clear);
+/* What is known of a stream: never NULL, zeros = not seen. Read streams through this, not d->stream. */
+const struct dialog_stream *dialog_stream_of(const struct dialog *dialog, unsigned int stream);
 /* What the kernel saw of a stream; nothing happens when it is known already. stream < DIALOG_STREAMS. */
 void dialog_set_stream(struct dialog_table *table, struct dialog *dialog, unsigned int stream,
                        const struct dialog_stream *seen);
