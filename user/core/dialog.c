@@ -98,16 +98,6 @@ void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog)
 	dialog_touch(table, dialog);
 }
 
-void dialog_set_sdp_in(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len)
-{
-	const struct sip_event ev = {.sdp = sdp, .sdp_len = len};
-
-	if (!len)
-		dialog->sdp_in_len = 0;
-	keep_sdp(table, dialog, &ev);
-	dialog_touch(table, dialog);
-}
-
 void dialog_set_flags(struct dialog_table *table, struct dialog *dialog, uint32_t set, uint32_t clear)
 {
 	uint32_t flags = (dialog->flags & ~clear) | set;
@@ -163,6 +153,16 @@ static void keep_sdp(struct dialog_table *table, struct dialog *d, const struct 
 		d->sdp_out_len = (uint16_t)ev->sdp_len;
 	else
 		d->sdp_in_len = (uint16_t)ev->sdp_len;
+}
+
+void dialog_set_sdp_in(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len)
+{
+	const struct sip_event ev = {.sdp = sdp, .sdp_len = len};
+
+	if (!len)
+		dialog->sdp_in_len = 0;
+	keep_sdp(table, dialog, &ev);
+	dialog_touch(table, dialog);
 }
 
 void dialog_set_sdp_out(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len)
