@@ -311,9 +311,9 @@ static void what_holds_between_other_addresses_is_left_out(void **state)
 
 	assert_relayed(BROWSER, "", "192.0.2.1", port, 1, false,
 	               "v=0\r\no=- 46117 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
-	               "m=audio 30000 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 192.0.2.1\r\n"
-	               "a=fingerprint:sha-256 AA:BB\r\na=mid:0\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n"
-	               "a=sendonly\r\n");
+	               "m=audio 30000 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 0.0.0.0\r\n"
+	               "a=fingerprint:sha-256 AA:BB\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:111 "
+	               "opus/48000/2\r\n");
 }
 
 static void missing_addresses_and_line_ends_are_made_good(void **state)
@@ -327,16 +327,15 @@ static void missing_addresses_and_line_ends_are_made_good(void **state)
 	        "a=ptime:20\r\nm=video 0 RTP/AVP 96\r\nc=IN IP4 192.0.2.1\r\n");
 }
 
-static void hold_by_address_becomes_hold_by_direction(void **state)
+static void hold_by_address_is_passed_on(void **state)
 {
-	const uint16_t port[] = {30000};
+	const uint16_t port[] = {30000, 30002};
 
-	assert_relayed("o=- 1 1 IN IP4 a\nc=IN IP4 0.0.0.0\nm=audio 4 RTP/AVP 0\na=sendrecv\n", "",
-	               "192.0.2.1", port, 1, false,
-	               "o=- 1 1 IN IP4 a\r\nc=IN IP4 192.0.2.1\r\nm=audio 30000 RTP/AVP 0\r\na=sendonly\r\n");
-	assert_relayed("o=- 1 1 IN IP4 a\nc=IN IP4 0.0.0.0\nm=audio 4 RTP/AVP 0\na=inactive\n", "",
-	               "192.0.2.1", port, 1, false,
-	               "o=- 1 1 IN IP4 a\r\nc=IN IP4 192.0.2.1\r\nm=audio 30000 RTP/AVP 0\r\na=inactive\r\n");
+	assert_relayed("o=- 1 1 IN IP4 a\nc=IN IP4 0.0.0.0\nm=audio 4 RTP/AVP 0\n"
+	               "m=video 6 RTP/AVP 96\nc=IN IP4 10.0.0.1\n",
+	               "", "192.0.2.1", port, 2, false,
+	               "o=- 1 1 IN IP4 a\r\nc=IN IP4 0.0.0.0\r\nm=audio 30000 RTP/AVP 0\r\n"
+	               "m=video 30002 RTP/AVP 96\r\nc=IN IP4 192.0.2.1\r\n");
 }
 
 static void relayed_answer_keeps_all_lines_that_were_offered(void **state)
@@ -426,7 +425,7 @@ int main(void)
 	        cmocka_unit_test(lines_beyond_the_ports_are_refused_and_keys_left_out),
 	        cmocka_unit_test(what_holds_between_other_addresses_is_left_out),
 	        cmocka_unit_test(missing_addresses_and_line_ends_are_made_good),
-	        cmocka_unit_test(hold_by_address_becomes_hold_by_direction),
+	        cmocka_unit_test(hold_by_address_is_passed_on),
 	        cmocka_unit_test(relayed_answer_keeps_all_lines_that_were_offered),
 	        cmocka_unit_test(ten_media_lines_are_all_answered),
 	        cmocka_unit_test(relay_of_no_session_is_an_error),

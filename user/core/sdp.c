@@ -112,7 +112,7 @@ static bool is(struct sdp_span line, const char *text)
 	return line.len == strlen(text) && sdp_starts(line, text);
 }
 
-bool sdp_is_direction(struct sdp_span line, uint8_t *ret)
+static bool is_direction(struct sdp_span line, uint8_t *ret)
 {
 	uint8_t i;
 
@@ -140,7 +140,7 @@ static void parse_rtcp(struct sdp_span line, struct sdp_media *media)
 
 static void parse_attribute(struct sdp_span line, struct sdp_media *media)
 {
-	if (sdp_is_direction(line, &media->direction))
+	if (is_direction(line, &media->direction))
 		return;
 	if (sdp_starts(line, "a=fingerprint:"))
 		media->fingerprint = true;

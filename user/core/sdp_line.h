@@ -10,8 +10,6 @@ bool sdp_next_line(const char **at, const char *end, struct sdp_span *ret);
 /* Cuts the next space-separated word off the front of *rest. */
 struct sdp_span sdp_word(struct sdp_span *rest);
 bool sdp_starts(struct sdp_span line, const char *with);
-/* a=sendrecv and its kind; *ret is an enum sdp_direction. */
-bool sdp_is_direction(struct sdp_span line, uint8_t *ret);
 
 struct sdp_out {
 	char *buf;

@@ -19,10 +19,9 @@ struct relay {
 	struct sdp now;
 	struct sdp then; /* zero = none */
 	/* where the walk is */
-	uint32_t seen;         /* m= lines so far; 0 = still in the session's part */
-	bool has_address;      /* the session has a c= line */
-	bool said_address;     /* this description has */
-	const char *direction; /* to be said at the end of this one instead of its own; NULL = as it stands */
+	uint32_t seen;     /* m= lines so far; 0 = still in the session's part */
+	bool has_address;  /* the session has a c= line */
+	bool said_address; /* this description has */
 };
 
 static void put_text(struct relay *r, const char *text)
@@ -43,28 +42,27 @@ static void put_address(struct relay *r)
 
 	snprintf(line, sizeof(line), "c=IN %s %s", strchr(r->address, ':') ? "IP6" : "IP4", r->address);
 	put_text(r, line);
-	r->said_address = true;
 }
 
 /* A media description without an address of its own or of the session gets one: without it, it means nothing.
  */
 static void need_address(struct relay *r)
 {
-	if (r->seen && !r->has_address && !r->said_address)
-		put_address(r);
+	if (!r->seen || r->has_address || r->said_address)
+		return;
+	put_address(r);
+	r->said_address = true;
 }
 
-/*
- * The address 0.0.0.0 is how RFC 2543 put a call on hold (RFC 3264 8.4). The VIP
- * takes its place, so the direction has to say it.
- */
-static const char *direction_of(const struct sdp_media *media)
+/* c=IN IP4 0.0.0.0 is how RFC 2543 puts a call on hold (RFC 3264 8.4): the other phone must hear that. */
+static bool is_hold(struct sdp_span line)
 {
-	if (strcmp(media->address, "0.0.0.0"))
-		return NULL;
-	if (media->direction == SDP_SENDRECV)
-		return "a=sendonly";
-	return media->direction == SDP_RECVONLY ? "a=inactive" : NULL;
+	struct sdp_span rest = {line.at + 2, line.len - 2}, address;
+
+	sdp_word(&rest);
+	sdp_word(&rest);
+	address = sdp_word(&rest);
+	return address.len == 7 && !memcmp(address.at, "0.0.0.0", 7);
 }
 
 /* What the old server had told this phone beside its RTP port stays (RFC 3605); port + 1 needs no word. */
@@ -86,9 +84,6 @@ static void end_media(struct relay *r)
 		return;
 	need_address(r);
 	put_rtcp(r, r->seen - 1);
-	if (r->direction)
-		put_text(r, r->direction);
-	r->direction = NULL;
 }
 
 /* m=<media> <port>[/<number>] <proto> <fmt> ... */
@@ -106,7 +101,6 @@ static void begin_media(struct relay *r, struct sdp_span line)
 	sdp_put(&r->out, port, strlen(port));
 	put_line(r, rest);
 	r->said_address = false;
-	r->direction = i < SDP_MEDIA ? direction_of(&r->now.media[i]) : NULL;
 }
 
 /* Holds only between other addresses than these (RFC 8839, RFC 5245, RFC 3605). */
@@ -114,15 +108,12 @@ static bool is_left_out(const struct relay *r, struct sdp_span line)
 {
 	static const char *const ends[] = {"a=candidate:", "a=ice-",
 	                                   "a=remote-candidates:", "a=end-of-candidates", "a=rtcp:"};
-	uint8_t direction;
 	size_t i;
 
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (sdp_starts(line, ends[i]))
 			return true;
-	if (sdp_starts(line, "a=crypto:"))
-		return !r->keep_crypto;
-	return r->direction && sdp_is_direction(line, &direction);
+	return sdp_starts(line, "a=crypto:") && !r->keep_crypto;
 }
 
 static void relay_line(struct relay *r, struct sdp_span line)
@@ -139,8 +130,11 @@ static void relay_line(struct relay *r, struct sdp_span line)
 	}
 	if (sdp_starts(line, "c=")) {
 		/* Once for each description: the layers of a multicast session are none of ours. */
-		if (!r->said_address)
+		if (!r->said_address && is_hold(line))
+			put_line(r, line);
+		else if (!r->said_address)
 			put_address(r);
+		r->said_address = true;
 		r->has_address = r->has_address || !r->seen;
 		return;
 	}
