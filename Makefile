@@ -136,6 +136,7 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(calls_lib) $(BUILD)/libcore.a
 	$(call link,$(UNIT_PKGS) $(CORE_PKGS))
 $(BUILD)/bpftest/%: $(BUILD)/tests/bpf/%.o $(BUILD)/libcore.a
 	$(call link,libbpf cmocka $(CORE_PKGS))
+$(BUILD)/tools/b2bserver $(BUILD)/tools/callfarm: $(call obj,$(wildcard tests/tools/farm/*.c))
 $(BUILD)/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a
 	$(call link,$(CORE_PKGS))
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libcore.a
