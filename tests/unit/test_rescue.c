@@ -610,9 +610,9 @@ static void single_leg_is_skipped_and_says_why(void **state)
 static void requests_that_are_none_of_ours_are_refused_politely(void **state)
 {
 	rescued_call();
-	ask(&a, "REFER", 501, NULL);
+	ask(&a, "PUBLISH", 501, NULL);
 	hear(&a);
-	ASSERT_HAS(a, "SIP/2.0 501 ");
+	ASSERT_HAS(a, "SIP/2.0 405 ");
 	ask(&a, "OPTIONS", 502, NULL);
 	hear(&a);
 	ASSERT_HAS(a, "SIP/2.0 200 ");

@@ -74,6 +74,23 @@ const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i
 	X(rescue_refused_request, "requests at the rescue port answered with a refusal")                     \
 	X(rescue_send_failed, "requests that could not be made or sent")                                     \
 	X(rescue_stray_response, "responses at the rescue port that nobody waits for")                       \
+	X(rescue_passed_request, "INFO, MESSAGE, NOTIFY, SUBSCRIBE and REFER passed to the other leg")       \
+	X(rescue_passed_cancel, "CANCELs of an offer passed to the other leg")                               \
+	X(rescue_sent_prack, "reliable provisional answers to an offer acknowledged with PRACK")             \
+	X(rescue_refreshed, "session refreshes of phones answered here")                                     \
+	X(rescue_glare, "offers refused because another one is under way: 491 or 500")                       \
+	X(rescue_leg_over, "legs that answered 481 or 408, or no offer at all: both legs end")               \
+	X(rescue_pass_challenged, "requests passed across that the other phone wanted credentials for: 403") \
+	X(rescue_bad_answer, "offers answered 2xx without an SDP that reads: 488")                           \
+	X(rescue_offer_undone, "offers taken by one phone after the other cancelled: old session offered")   \
+	X(rescue_no_ack, "answers waited for in an ACK that never came")                                     \
+	X(rescue_pass_overdue, "exchanges given up: no answer for three minutes")                            \
+	X(rescue_too_large, "requests refused because their body is too large: 413")                         \
+	X(rescue_old_cseq, "requests refused because their CSeq is below the last one: 500")                 \
+	X(rescue_stray_ack, "ACKs of answers that the dead server gave")                                     \
+	X(rescue_stray_acked, "2xx of re-INVITEs that nobody here waits for, acknowledged")                  \
+	X(rescue_refer_mapped, "REFERs whose Replaces was put into the third phone's words")                 \
+	X(rescue_refer_unmapped, "REFERs refused because their Replaces names no known dialog: 603")         \
 	X(rescue_exchange_full, "exchanges refused: too many at once")
 
 struct rescue_counters {

@@ -1,49 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Requests that arrive at the rescue port: this process is the server now for the
- * dialogs that it re-INVITEd. BYE ends both legs; an offer goes to the other
- * phone and its answer comes back; a refresh that changes nothing is answered
- * here. Session timers are not agreed to (RFC 4028 section 9: a 2xx without
- * Session-Expires switches them off).
+ * Requests of known dialogs that arrive at the rescue port: this process is the
+ * server for them from the flip on, whether or not the leg was re-INVITEd yet.
+ * Checks what every request must fulfil (RFC 3261 8.2 and 12.2.2), answers BYE,
+ * and keeps the exchanges of rescue_pass_offer.c and rescue_pass_other.c. Called
+ * by rescue.c for what no ringing or joined call took.
  */
-#include "rescue_agent.h"
-#include "sdp.h"
+#include "rescue_pass.h"
 
 #include <errno.h>
+#include <sofia-sip/nta_tag.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_tag.h>
+#include <sofia-sip/sip_util.h>
 #include <sofia-sip/su_tagarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A re-INVITE or UPDATE of one phone on its way to the other. */
-struct rescue_pass {
-	struct rescue *rescue;
-	bool used;
-	nta_incoming_t *irq;    /* NULL when cancelled or answered */
-	nta_outgoing_t *invite; /* to the other phone */
-	uint32_t cseq;
-	uint64_t call;
-	struct dialog *from;
-	struct dialog *to;
-	bool offerless; /* the phone asked for an offer: the answer comes with its ACK */
+/* rescue->passes is the first of these; the rest is this file's. */
+struct pass_desk {
+	struct rescue_pass pass[RESCUE_PASSES];
+	struct pass_refers refers;
 };
 
 int rescue_pass_new(struct rescue *rescue)
 {
-	rescue->passes = calloc(RESCUE_PASSES, sizeof(*rescue->passes));
-	return rescue->passes ? 0 : -ENOMEM;
+	struct pass_desk *desk = calloc(1, sizeof(*desk));
+
+	rescue->passes = desk ? desk->pass : NULL;
+	return desk ? 0 : -ENOMEM;
 }
 
 void rescue_pass_free(struct rescue *rescue)
 {
+	if (rescue->passes)
+		rescue_pass_forget_all(rescue);
 	free(rescue->passes);
+	rescue->passes = NULL;
 }
 
-bool rescue_pass_response(struct rescue *rescue, msg_t *msg, const sip_t *sip)
+struct pass_refers *pass_refers(struct rescue *rescue)
 {
-	return false;
+	return &((struct pass_desk *)rescue->passes)->refers;
 }
 
 bool rescue_pass_involves(const struct rescue *rescue, const struct dialog *dialog)
@@ -51,273 +51,390 @@ bool rescue_pass_involves(const struct rescue *rescue, const struct dialog *dial
 	int i;
 
 	for (i = 0; i < RESCUE_PASSES; i++)
-		if (rescue->passes[i].used &&
+		if (rescue->passes[i].used && rescue->passes[i].offer &&
 		    (rescue->passes[i].from == dialog || rescue->passes[i].to == dialog))
 			return true;
 	return false;
 }
 
-void rescue_pass_forget_all(struct rescue *rescue)
+static void forget(struct rescue_pass *pass)
 {
-	memset(rescue->passes, 0,
-	       RESCUE_PASSES * sizeof(*rescue->passes)); /* their transactions go with the agent */
+	free(pass->undo.in);
+	free(pass->undo.out);
+	*pass = (struct rescue_pass){0};
 }
 
-static void done(struct rescue_pass *pass)
+void rescue_pass_forget_all(struct rescue *rescue)
+{
+	int i;
+
+	for (i = 0; i < RESCUE_PASSES; i++) /* their transactions go with the agent */
+		forget(&rescue->passes[i]);
+}
+
+void pass_end(struct rescue_pass *pass)
 {
 	if (pass->irq) {
 		nta_incoming_bind(pass->irq, NULL, NULL);
 		nta_incoming_destroy(pass->irq);
 	}
-	*pass = (struct rescue_pass){0};
+	if (pass->orq)
+		nta_outgoing_destroy(pass->orq);
+	forget(pass);
 }
 
-static struct rescue_pass *begin(struct rescue *rescue)
+struct rescue_pass *pass_begin(struct rescue *rescue, nta_incoming_t *irq, struct dialog *from,
+                               struct dialog *to)
 {
-	int i;
+	struct rescue_pass *free_one = NULL;
+	int i, mine = 0;
 
-	for (i = 0; i < RESCUE_PASSES; i++)
-		if (!rescue->passes[i].used) {
-			rescue->passes[i] = (struct rescue_pass){.rescue = rescue, .used = true};
-			return &rescue->passes[i];
-		}
-	rescue->counters.rescue_exchange_full++;
-	return NULL;
+	for (i = 0; i < RESCUE_PASSES; i++) {
+		struct rescue_pass *pass = &rescue->passes[i];
+
+		if (!pass->used && !free_one)
+			free_one = pass;
+		mine += pass->used && pass->from == from;
+	}
+	if (!free_one || mine >= PASS_PER_DIALOG) {
+		rescue->counters.rescue_exchange_full++;
+		return NULL;
+	}
+	*free_one = (struct rescue_pass){
+	        .rescue = rescue,
+	        .used = true,
+	        .irq = irq,
+	        .from = from,
+	        .to = to,
+	        .call = from->call,
+	        .since = rescue_now(),
+	};
+	return free_one;
 }
 
-static bool alive(const struct rescue_pass *pass)
+bool pass_is_alive(const struct rescue_pass *pass)
 {
 	return dialog_is_of_call(pass->rescue->table, pass->from, pass->call) &&
 	       dialog_is_of_call(pass->rescue->table, pass->to, pass->call);
 }
 
-/* 2xx that refreshes the target: with our Contact, and with `sdp` when there is one. */
-static void reply_ok(struct rescue *rescue, nta_incoming_t *irq, const char *sdp, int len)
-{
-	su_home_t home[1] = {SU_HOME_INIT(home)};
-	sip_payload_t *body;
+/* --- what the table is told ------------------------------------------------------ */
 
-	su_home_init(home);
-	body = len > 0 ? sip_payload_create(home, sdp, (isize_t)len) : NULL;
-	nta_incoming_treply(irq, SIP_200_OK, SIPTAG_CONTACT_STR(rescue->contact),
-	                    TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
-	                    TAG_IF(body, SIPTAG_PAYLOAD(body)), TAG_END());
-	su_home_deinit(home);
-}
-
-static struct dialog *heard(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip)
+static struct dialog *tell(struct rescue *rescue, struct dialog *d, msg_t *msg, const sip_t *sip,
+                           bool with_sdp)
 {
-	msg_t *msg = nta_incoming_getrequest(irq);
 	struct inaddr16 addr = d->flow_addr;
 	uint16_t port = d->flow_port;
+	sip_t bare = *sip;
 
+	if (!with_sdp)
+		bare.sip_payload = NULL;
 	rescue_source_of(msg, &addr, &port);
+	return track_message(rescue->track, &bare, d->service, false, &addr, port, rescue_now());
+}
+
+struct dialog *pass_heard(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip,
+                          bool with_sdp)
+{
+	bool second =
+	        sip->sip_request->rq_method == sip_method_ack && nta_incoming_method(irq) != sip_method_ack;
+	msg_t *msg = second ? nta_incoming_getrequest_ackcancel(irq) : nta_incoming_getrequest(irq);
+	struct dialog *changed = tell(rescue, d, msg, sip, with_sdp);
+
 	msg_destroy(msg);
-	return track_message(rescue->track, sip, d->service, false, &addr, port, rescue_now());
+	return changed;
 }
 
-/* The phone's answer to the offer that came with our 200: its ACK. Also CANCEL, or silence (sip NULL). */
-static int on_ack_or_cancel(void *magic, nta_incoming_t *irq, const sip_t *sip)
+void pass_heard_answer(struct rescue_pass *pass, nta_outgoing_t *orq, const sip_t *sip, bool with_sdp)
 {
-	struct rescue_pass *pass = magic;
-	char sdp[DIALOG_SDP_LEN];
-	int len = -1;
+	msg_t *msg = nta_outgoing_getresponse(orq);
 
-	if (sip && sip->sip_request && sip->sip_request->rq_method == sip_method_cancel) {
-		/* The other phone is asked already: its answer is acknowledged, but nobody waits for it. */
-		nta_incoming_treply(irq, SIP_487_REQUEST_TERMINATED, TAG_END());
-		nta_incoming_destroy(irq);
-		pass->irq = NULL;
-		return 0;
-	}
-	if (!pass->offerless || !alive(pass)) {
-		done(pass);
-		return 0;
-	}
-	if (sip && rescue_has_sdp(sip) && heard(pass->rescue, pass->from, irq, sip))
-		len = rescue_sdp_across(pass->rescue, pass->to, pass->from, true, sdp, sizeof(sdp));
-	if (len < 0)
-		len = rescue_sdp_fallback(pass->rescue, pass->to, sdp, sizeof(sdp));
-	rescue_ack(pass->rescue, pass->to, &pass->invite, pass->cseq, len > 0 ? sdp : NULL,
-	           len > 0 ? (size_t)len : 0);
-	done(pass);
+	if (sip && !nta_sip_is_internal(sip))
+		tell(pass->rescue, pass->to, msg, sip, with_sdp);
+	msg_destroy(msg);
+}
+
+/* --- answers ----------------------------------------------------------------------- */
+
+int pass_refuse(struct rescue *rescue, nta_incoming_t *irq, int status, const char *headers)
+{
+	nta_incoming_treply(irq, status, NULL, TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END());
+	nta_incoming_destroy(irq);
+	rescue->counters.rescue_refused_request++;
 	return 0;
 }
 
-static void pass_failed(struct rescue_pass *pass, int status)
+int pass_refuse_for_now(struct rescue *rescue, nta_incoming_t *irq)
 {
-	if (pass->irq)
-		nta_incoming_treply(pass->irq, status == 408 || status == 481 ? 500 : status, NULL,
-		                    TAG_END());
-	/* The other phone has no such dialog any more: neither has this call. */
-	if (status == 408 || status == 481) {
-		dialog_set_state(pass->rescue->table, pass->to, DIALOG_ENDED, rescue_now());
-		rescue_bye(pass->rescue, pass->from, NULL);
-	}
-	done(pass);
+	char headers[32];
+
+	snprintf(headers, sizeof(headers), "Retry-After: %ld\r\n", random() % (PASS_RETRY_MAX_S + 1));
+	return pass_refuse(rescue, irq, 500, headers);
 }
 
-static int on_pass_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
+uint32_t pass_max_forwards(const sip_t *sip)
 {
-	struct rescue_pass *pass = magic;
-	struct rescue *rescue = pass->rescue;
-	int status = nta_outgoing_status(orq), len;
-	char sdp[DIALOG_SDP_LEN];
+	unsigned long left = sip->sip_max_forwards ? sip->sip_max_forwards->mf_count : 70;
 
-	if (status < 200)
-		return 0;
-	if (!alive(pass)) {
-		nta_outgoing_destroy(orq);
-		done(pass);
-		return 0;
-	}
-	rescue_heard(rescue, pass->to, orq, sip);
-	if (status >= 300) {
-		nta_outgoing_destroy(orq);
-		pass_failed(pass, status);
-		return 0;
-	}
-	len = -1;
-	if (pass->irq && rescue_has_sdp(sip))
-		len = rescue_sdp_across(rescue, pass->from, pass->to, !pass->offerless, sdp, sizeof(sdp));
-	if (pass->irq && len > 0)
-		reply_ok(rescue, pass->irq, sdp, len);
-	else if (pass->irq)
-		nta_incoming_treply(pass->irq, SIP_488_NOT_ACCEPTABLE, TAG_END());
-	if (pass->offerless && pass->irq && len > 0)
-		return 0; /* the answer comes with the phone's ACK: on_ack_or_cancel */
-	len = pass->offerless ? rescue_sdp_fallback(rescue, pass->to, sdp, sizeof(sdp)) : 0;
-	rescue_ack(rescue, pass->to, &pass->invite, pass->cseq, len > 0 ? sdp : NULL,
-	           len > 0 ? (size_t)len : 0);
-	done(pass);
-	return 0;
+	return left > 70 ? 69 : left ? (uint32_t)left - 1 : 0;
 }
 
-/* An offer (or the wish for one) on its way to the other phone. Returns the status to answer now, 0 = later.
+/*
+ * What a status means on the other leg. 503 would make the phone turn away from the VIP for as long as
+ * Retry-After says (RFC 3261 16.7), 408 must not be sent to a request other than INVITE (RFC 4320), and
+ * a challenge cannot be met by the phone that asked: it has no account at the other one.
  */
-static int pass_offer(struct rescue *rescue, struct dialog *from, nta_incoming_t *irq, bool offerless)
+static int status_across(struct rescue *rescue, int status)
 {
-	struct dialog *to = dialog_peer(rescue->table, from);
-	struct rescue_pass *pass;
-	char sdp[DIALOG_SDP_LEN];
-	int len = 0;
-
-	if (!to || !dialog_is_up(to))
-		return 488;
-	if (rescue_pass_involves(rescue, to))
-		return 491;
-	if (!offerless)
-		len = rescue_sdp_across(rescue, to, from, false, sdp, sizeof(sdp));
-	if (len < 0)
-		return 488;
-	pass = begin(rescue);
-	if (!pass)
-		return 503;
-	pass->irq = irq;
-	pass->from = from;
-	pass->to = to;
-	pass->call = from->call;
-	pass->offerless = offerless;
-	pass->cseq =
-	        dialog_take_cseq(rescue->table, to, to->state == DIALOG_RESCUED ? 1 : RESCUE_CSEQ_MARGIN);
-	nta_incoming_bind(irq, on_ack_or_cancel, pass);
-	pass->invite = rescue_send(rescue, to, SIP_METHOD_INVITE, pass->cseq, len ? sdp : NULL, (size_t)len,
-	                           on_pass_answer, pass);
-	if (!pass->invite) {
-		nta_incoming_bind(irq, NULL, NULL);
-		*pass = (struct rescue_pass){0};
+	switch (status) {
+	case 401:
+	case 407:
+		rescue->counters.rescue_pass_challenged++;
+		return 403;
+	case 408:
+	case 503:
 		return 500;
+	default:
+		return status < 400 ? 500 : status;
 	}
-	rescue->counters.rescue_passed_offer++;
+}
+
+/*
+ * RFC 3261 12.2.1.2 and RFC 5057 5.1: 481 and 408 end the call when they answer a
+ * request of the call itself; of a subscription they only end that. Where a phone
+ * never answers, only INVITE and UPDATE count, which every phone must answer.
+ */
+static bool ends_the_leg(sip_method_t method, int status, bool real)
+{
+	bool of_session = method == sip_method_invite || method == sip_method_update;
+	bool of_call = of_session || method == sip_method_info || method == sip_method_message;
+
+	return (status == 481 && of_call && real) || (status == 408 && (of_session || (of_call && real)));
+}
+
+void pass_answer_back(struct rescue_pass *pass, int status, const sip_t *sip)
+{
+	struct rescue *rescue = pass->rescue;
+	struct dialog *to = pass->to;
+	bool real = sip && !nta_sip_is_internal(sip);
+	bool over = ends_the_leg(pass->method, status, real);
+	struct pass_headers headers = {.len = 0};
+	su_home_t home[1] = {SU_HOME_INIT(home)};
+
+	if (pass->irq && over) {
+		nta_incoming_treply(pass->irq, SIP_481_NO_TRANSACTION, TAG_END());
+	} else if (pass->irq) {
+		int across = status_across(rescue, status);
+		const char *phrase = real && across == status ? sip->sip_status->st_phrase : NULL;
+
+		su_home_init(home);
+		if (real)
+			pass_answer_headers(&headers, home, sip);
+		nta_incoming_treply(pass->irq, across, phrase,
+		                    TAG_IF(headers.len, SIPTAG_HEADER_STR(headers.text)), TAG_END());
+		su_home_deinit(home);
+	}
+	pass_end(pass);
+	if (over) {
+		rescue->counters.rescue_leg_over++;
+		rescue_leg_lost(rescue, to, status);
+	}
+}
+
+/* --- requests --------------------------------------------------------------------------- */
+
+static void drop_all_of(struct rescue *rescue, const struct dialog *d)
+{
+	int i;
+
+	for (i = 0; i < RESCUE_PASSES; i++) {
+		struct rescue_pass *pass = &rescue->passes[i];
+
+		if (!pass->used || (pass->from != d && pass->to != d))
+			continue;
+		if (pass->offer)
+			pass_offer_drop(pass, 487);
+		else
+			pass_end(pass);
+	}
+}
+
+/*
+ * A BYE that comes again after the dead server answered it finds an ended dialog:
+ * 200 as before, and the other leg is hung up should the server not have got there.
+ */
+static int on_bye(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip)
+{
+	su_home_t home[1] = {SU_HOME_INIT(home)};
+	const char *reason = NULL;
+
+	su_home_init(home);
+	if (sip->sip_reason)
+		reason = sip_header_as_string(home, (const sip_header_t *)sip->sip_reason);
+	if (reason && strlen(reason) + sizeof("Reason: \r\n") > RESCUE_REASON_LEN)
+		reason = NULL;
+	pass_heard(rescue, d, irq, sip, false);
+	nta_incoming_treply(irq, SIP_200_OK, TAG_END());
+	nta_incoming_destroy(irq);
+	drop_all_of(rescue, d);
+	rescue_leg_gone(rescue, d, reason);
+	su_home_deinit(home);
 	return 0;
 }
 
-/* The same session and version as before: a session refresh (RFC 4028) or a new Contact. */
-static bool is_refresh(const struct dialog *d, const sip_t *sip)
+/* RFC 3261 8.2.2.3: 0, or the refusal was sent. */
+static bool refuses_extensions(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip)
 {
-	struct sdp was, is;
+	su_home_t home[1] = {SU_HOME_INIT(home)};
+	sip_unsupported_t *unsupported;
+	bool refused = false;
 
-	if (!d->sdp_out_len || sdp_parse(d->sdp_in, d->sdp_in_len, &was) ||
-	    sdp_parse(sip->sip_payload->pl_data, sip->sip_payload->pl_len, &is))
-		return false;
-	return was.origin.len == is.origin.len && !memcmp(was.origin.at, is.origin.at, is.origin.len);
+	su_home_init(home);
+	unsupported = sip->sip_require ? sip_has_unsupported(home, sip_supported_make(home, PASS_SUPPORTED),
+	                                                     sip->sip_require)
+	                               : NULL;
+	if (unsupported) {
+		nta_incoming_treply(irq, SIP_420_BAD_EXTENSION, SIPTAG_UNSUPPORTED(unsupported), TAG_END());
+		nta_incoming_destroy(irq);
+		rescue->counters.rescue_refused_request++;
+		refused = true;
+	}
+	su_home_deinit(home);
+	return refused;
 }
 
-static int on_offer(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip)
+static bool is_encoded(const sip_t *sip)
 {
-	bool offerless = !sip->sip_payload || !sip->sip_payload->pl_len;
-	bool update = sip->sip_request->rq_method == sip_method_update;
-	int status = 0;
+	const sip_content_encoding_t *encoding = sip->sip_content_encoding;
 
-	if (!offerless && !rescue_has_sdp(sip))
-		return 413;
-	/* RFC 3261 14.2: one at a time in a dialog. */
-	if (rescue_is_under_way(rescue, d) || rescue_pass_involves(rescue, d))
-		return 491;
-	if (offerless && update) {
-		heard(rescue, d, irq, sip);
-		reply_ok(rescue, irq, NULL, 0);
-	} else if (!offerless && is_refresh(d, sip)) {
-		heard(rescue, d, irq, sip);
-		reply_ok(rescue, irq, d->sdp_out, d->sdp_out_len);
-	} else {
-		heard(rescue, d, irq, sip);
-		status = pass_offer(rescue, d, irq, offerless);
-		if (!status)
-			return 0;
+	return encoding && encoding->k_items && encoding->k_items[0] &&
+	       strcasecmp(encoding->k_items[0], "identity") != 0;
+}
+
+static int on_live_request(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip)
+{
+	sip_method_t method = sip->sip_request->rq_method;
+
+	if (refuses_extensions(rescue, irq, sip))
+		return 0;
+	if (is_encoded(sip))
+		return pass_refuse(rescue, irq, 415, "Accept-Encoding: identity\r\n");
+	if (sip->sip_payload && sip->sip_payload->pl_len > PASS_BODY_BYTES) {
+		rescue->counters.rescue_too_large++;
+		return pass_refuse(rescue, irq, 413, NULL);
 	}
-	if (!status)
-		nta_incoming_destroy(irq);
-	return status;
+	if (method != sip_method_options && sip->sip_max_forwards && !sip->sip_max_forwards->mf_count)
+		return pass_refuse(rescue, irq, 483, NULL);
+	if (method == sip_method_invite || method == sip_method_update)
+		return pass_offer(rescue, d, irq, sip);
+	return pass_other(rescue, d, irq, sip);
+}
+
+static bool is_known(sip_method_t method)
+{
+	switch (method) {
+	case sip_method_invite:
+	case sip_method_bye:
+	case sip_method_update:
+	case sip_method_info:
+	case sip_method_message:
+	case sip_method_notify:
+	case sip_method_subscribe:
+	case sip_method_refer:
+	case sip_method_options:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static int on_dialog_request(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip)
 {
 	sip_method_t method = sip->sip_request->rq_method;
 
-	/* RFC 3261 12.2.2; 0 = none seen yet */
-	if (sip->sip_cseq->cs_seq < d->remote_cseq)
-		return 500;
-	switch (method) {
-	case sip_method_bye:
-		heard(rescue, d, irq, sip);
-		nta_incoming_treply(irq, SIP_200_OK, TAG_END());
-		nta_incoming_destroy(irq);
-		rescue_leg_gone(rescue, d, NULL);
-		return 0;
-	case sip_method_invite:
-	case sip_method_update:
-		return d->state == DIALOG_ENDED ? 481 : on_offer(rescue, d, irq, sip);
-	case sip_method_options:
-	case sip_method_info:
-		heard(rescue, d, irq, sip);
-		return 200;
-	default:
-		return 501;
+	if (!is_known(method))
+		return pass_refuse(rescue, irq, method == sip_method_unknown ? 501 : 405,
+		                   "Allow: " PASS_ALLOW "\r\n");
+	/* RFC 3261 12.2.2; 0 = none seen yet. An equal one may be what the dead server never answered. */
+	if (sip->sip_cseq->cs_seq < d->remote_cseq) {
+		rescue->counters.rescue_old_cseq++;
+		return pass_refuse(rescue, irq, 500, NULL);
 	}
+	if (method == sip_method_bye)
+		return on_bye(rescue, d, irq, sip);
+	if (d->state == DIALOG_ENDED)
+		return pass_refuse(rescue, irq, 481, NULL);
+	if (!dialog_is_up(d))
+		return pass_refuse_for_now(rescue, irq);
+	return on_live_request(rescue, d, irq, sip);
+}
+
+/* Calls of the server that runs here now are none of the agent's business. */
+static struct dialog *find(struct rescue *rescue, const sip_t *sip, const char *local_tag,
+                           const char *remote_tag)
+{
+	struct dialog *d = NULL;
+
+	if (local_tag && remote_tag)
+		d = dialog_find(rescue->table, rescue->conf.head.service, sip->sip_call_id->i_id, local_tag,
+		                remote_tag);
+	if (d && d->origin && d->origin == rescue->table->origin && !(d->flags & DIALOG_JOINED))
+		return NULL;
+	return d;
+}
+
+/* No transaction waits for it: it acknowledges a 2xx that the server sent before it died. */
+static int on_ack(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip)
+{
+	if (d) {
+		rescue->counters.rescue_stray_ack++;
+		pass_heard(rescue, d, irq, sip, pass_has_sdp(sip));
+	}
+	nta_incoming_destroy(irq);
+	return 0;
 }
 
 int rescue_on_request(struct rescue *rescue, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip)
 {
 	sip_method_t method = sip->sip_request->rq_method;
-	const char *to_tag = sip->sip_to->a_tag, *from_tag = sip->sip_from->a_tag;
-	struct dialog *d;
-	int status;
+	struct dialog *d = find(rescue, sip, sip->sip_to->a_tag, sip->sip_from->a_tag);
 
-	if (method == sip_method_ack) {
-		nta_incoming_destroy(irq);
-		return 0;
+	if (method == sip_method_ack)
+		return on_ack(rescue, d, irq, sip);
+	if (!sip->sip_to->a_tag && method != sip_method_cancel) {
+		rescue->counters.rescue_refused_request += method != sip_method_options;
+		return method == sip_method_options ? 200 : 404;
 	}
-	if (!to_tag)
-		status = method == sip_method_options ? 200 : 404;
-	else if (!from_tag || !(d = dialog_find(rescue->table, rescue->conf.head.service,
-	                                        sip->sip_call_id->i_id, to_tag, from_tag))) {
+	if (!d || method == sip_method_cancel) { /* nta knows the CANCELs of its own transactions */
 		rescue->counters.rescue_unknown_dialog++;
-		return 481;
-	} else {
-		status = on_dialog_request(rescue, d, irq, sip);
+		return pass_refuse(rescue, irq, 481, NULL);
 	}
-	if (status >= 300)
-		rescue->counters.rescue_refused_request++;
-	return status;
+	return on_dialog_request(rescue, d, irq, sip);
+}
+
+/*
+ * A 2xx to a re-INVITE that the dead server had sent, or one whose exchange was
+ * dropped here: the phone repeats it until it is acknowledged (RFC 3261 13.3.1.4),
+ * and would hang up in the end.
+ */
+bool rescue_pass_response(struct rescue *rescue, msg_t *msg, const sip_t *sip)
+{
+	struct rescue_request ack = {.method = sip_method_ack, .name = "ACK"};
+	nta_outgoing_t *orq;
+	struct dialog *d;
+
+	if (sip->sip_status->st_status < 200 || sip->sip_status->st_status >= 300 ||
+	    sip->sip_cseq->cs_method != sip_method_invite)
+		return false;
+	d = find(rescue, sip, sip->sip_from->a_tag, sip->sip_to->a_tag);
+	if (!d || d->state == DIALOG_EARLY)
+		return false;
+	if (dialog_is_up(d))
+		tell(rescue, d, msg, sip, pass_has_sdp(sip));
+	ack.cseq = sip->sip_cseq->cs_seq;
+	orq = rescue_send_request(rescue, d, &ack, NULL, NULL);
+	if (orq)
+		nta_outgoing_destroy(orq);
+	rescue->counters.rescue_stray_acked++;
+	return true;
 }
