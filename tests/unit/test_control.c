@@ -35,6 +35,7 @@ static struct service *new_service(const char *name, int dialogs)
 {
 	struct service *svc = calloc(1, sizeof(*svc));
 	static struct dialog d;
+	char call_id[32], remote[301] = "";
 
 	assert_non_null(svc);
 	snprintf(svc->conf.name, sizeof(svc->conf.name), "%s", name);
@@ -50,11 +51,13 @@ static struct service *new_service(const char *name, int dialogs)
 		d.flow_addr.b[15] = 7;
 		d.flow_port = 5062;
 		d.local_cseq = 3;
-		snprintf(d.call_id, sizeof(d.call_id), "call-%d", i);
-		strcpy(d.local_tag, "l");
-		strcpy(d.remote_tag, "r");
-		strcpy(d.local, "<sip:pbx@example>");
-		memset(d.remote, 'x', 300);
+		snprintf(call_id, sizeof(call_id), "call-%d", i);
+		d.call_id = call_id;
+		d.local_tag = "l";
+		d.remote_tag = "r";
+		d.local = "<sip:pbx@example>";
+		memset(remote, 'x', 300);
+		d.remote = remote;
 		assert_int_equal(dialog_table_apply(&svc->table, &d, 0), 0);
 	}
 	return svc;

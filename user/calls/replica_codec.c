@@ -29,22 +29,6 @@
 	X(at_changed)                                                                                        \
 	X(at_refresh)                                                                                        \
 	X(at_ended)
-#define TEXTS(X)                                                                                             \
-	X(call_id)                                                                                           \
-	X(local_tag)                                                                                         \
-	X(remote_tag)                                                                                        \
-	X(local)                                                                                             \
-	X(remote)                                                                                            \
-	X(remote_target)                                                                                     \
-	X(local_contact)                                                                                     \
-	X(route)                                                                                             \
-	X(caller)                                                                                            \
-	X(callee)                                                                                            \
-	X(link)                                                                                              \
-	X(session_id_in)                                                                                     \
-	X(session_id_out)                                                                                    \
-	X(request_uri)
-
 static ProtobufCBinaryData bytes_of(const void *data, size_t len)
 {
 	/* protobuf-c has no const; it only reads what it packs. */
@@ -65,8 +49,8 @@ static void encode_dialog(const struct dialog *from, Replica__Dialog *to)
 #define X(field) to->field = from->field.ns;
 	TIMES(X)
 #undef X
-#define X(field) to->field = text_of(from->field);
-	TEXTS(X)
+#define X(field, room) to->field = text_of(from->field);
+	DIALOG_TEXTS(X)
 #undef X
 	to->flow_addr = bytes_of(from->flow_addr.b, sizeof(from->flow_addr.b));
 	to->sdp_in = bytes_of(from->sdp_in, from->sdp_in_len);
@@ -77,23 +61,18 @@ static void encode_dialog(const struct dialog *from, Replica__Dialog *to)
 static void encode_streams(const struct dialog *from, Replica__Dialog *to,
                            Replica__Stream stream[DIALOG_STREAMS], Replica__Stream *list[DIALOG_STREAMS])
 {
-	static const struct dialog_stream unseen;
-
 	to->streams = list;
-	for (uint32_t i = 0; i < DIALOG_STREAMS; i++) {
-		const struct dialog_stream *seen = &from->stream[i];
-		Replica__Stream *s = &stream[to->n_streams];
+	to->n_streams = from->n_streams;
+	for (uint32_t i = 0; i < from->n_streams; i++) {
+		const struct dialog_stream *seen = &from->streams[i];
 
-		if (!memcmp(seen, &unseen, sizeof(unseen)))
-			continue;
-		replica__stream__init(s);
-		s->index = i;
-		s->from = bytes_of(seen->from.b, sizeof(seen->from.b));
-		s->to = bytes_of(seen->to.b, sizeof(seen->to.b));
-		s->from_port = seen->from_port;
-		s->to_port = seen->to_port;
-		s->mac = bytes_of(seen->mac, sizeof(seen->mac));
-		list[to->n_streams++] = s;
+		replica__stream__init(&stream[i]);
+		stream[i].from = bytes_of(seen->from.b, sizeof(seen->from.b));
+		stream[i].to = bytes_of(seen->to.b, sizeof(seen->to.b));
+		stream[i].from_port = seen->from_port;
+		stream[i].to_port = seen->to_port;
+		stream[i].mac = bytes_of(seen->mac, sizeof(seen->mac));
+		list[i] = &stream[i];
 	}
 }
 
@@ -185,11 +164,13 @@ static bool text_fits(const ProtobufCBinaryData *from, size_t size)
 	return from->len < size && (!from->len || !memchr(from->data, 0, from->len));
 }
 
-static void take_text(const ProtobufCBinaryData *from, char *to)
+/* The message's bytes have no NUL: it is written into room of the decoder's, up to the next decoding. */
+static const char *take_text(const ProtobufCBinaryData *from, char *room)
 {
 	if (from->len)
-		memcpy(to, from->data, from->len);
-	to[from->len] = '\0';
+		memcpy(room, from->data, from->len);
+	room[from->len] = '\0';
+	return room;
 }
 
 static bool numbers_fit(const Replica__Dialog *from)
@@ -201,42 +182,54 @@ static bool numbers_fit(const Replica__Dialog *from)
 
 static bool streams_fit(const Replica__Dialog *from)
 {
+	if (from->n_streams > DIALOG_STREAMS)
+		return false;
 	for (size_t i = 0; i < from->n_streams; i++) {
 		const Replica__Stream *s = from->streams[i];
 
-		if (s->index >= DIALOG_STREAMS || s->from.len != sizeof(struct inaddr16) ||
-		    s->to.len != sizeof(struct inaddr16) || s->mac.len != 6 || s->from_port > UINT16_MAX ||
-		    s->to_port > UINT16_MAX)
+		if (s->from.len != sizeof(struct inaddr16) || s->to.len != sizeof(struct inaddr16) ||
+		    s->mac.len != 6 || s->from_port > UINT16_MAX || s->to_port > UINT16_MAX)
 			return false;
 	}
 	return true;
 }
 
-static void take_streams(const Replica__Dialog *from, struct dialog *to)
+static void take_streams(const Replica__Dialog *from, struct dialog_stream to[DIALOG_STREAMS])
 {
+	memset(to, 0, DIALOG_STREAMS * sizeof(*to));
 	for (size_t i = 0; i < from->n_streams; i++) {
 		const Replica__Stream *s = from->streams[i];
-		struct dialog_stream *seen = &to->stream[s->index];
 
-		memcpy(seen->from.b, s->from.data, sizeof(seen->from.b));
-		memcpy(seen->to.b, s->to.data, sizeof(seen->to.b));
-		seen->from_port = (uint16_t)s->from_port;
-		seen->to_port = (uint16_t)s->to_port;
-		memcpy(seen->mac, s->mac.data, sizeof(seen->mac));
+		memcpy(to[i].from.b, s->from.data, sizeof(to[i].from.b));
+		memcpy(to[i].to.b, s->to.data, sizeof(to[i].to.b));
+		to[i].from_port = (uint16_t)s->from_port;
+		to[i].to_port = (uint16_t)s->to_port;
+		memcpy(to[i].mac, s->mac.data, sizeof(to[i].mac));
 	}
+}
+
+static bool lengths_fit(const Replica__Dialog *from)
+{
+#define X(field, room)                                                                                       \
+	if (!text_fits(&from->field, room))                                                                  \
+		return false;
+	DIALOG_TEXTS(X)
+#undef X
+	return from->flow_addr.len == sizeof(struct inaddr16) && from->sdp_in.len <= DIALOG_SDP_LEN &&
+	       from->sdp_out.len <= DIALOG_SDP_LEN && from->invite.len <= DIALOG_INVITE_LEN;
 }
 
 int replica_decode_dialog(const Replica__Dialog *from, uint8_t service, struct dialog *to)
 {
-	if (!numbers_fit(from) || !streams_fit(from) || from->invite.len > DIALOG_INVITE_LEN ||
-	    from->flow_addr.len != sizeof(to->flow_addr.b) || from->sdp_in.len > sizeof(to->sdp_in) ||
-	    from->sdp_out.len > sizeof(to->sdp_out))
-		return -EINVAL;
-#define X(field)                                                                                             \
-	if (!text_fits(&from->field, sizeof(to->field)))                                                     \
-		return -EINVAL;
-	TEXTS(X)
+	static struct {
+#define X(field, room) char field[room];
+		DIALOG_TEXTS(X)
 #undef X
+		struct dialog_stream streams[DIALOG_STREAMS];
+	} rooms;
+
+	if (!numbers_fit(from) || !streams_fit(from) || !lengths_fit(from))
+		return -EINVAL;
 	memset(to, 0, sizeof(*to));
 	to->service = service;
 #define X(field) to->field = from->field;
@@ -245,32 +238,37 @@ int replica_decode_dialog(const Replica__Dialog *from, uint8_t service, struct d
 #define X(field) to->field = mono_ns(from->field);
 	TIMES(X)
 #undef X
-#define X(field) take_text(&from->field, to->field);
-	TEXTS(X)
+#define X(field, room) to->field = take_text(&from->field, rooms.field);
+	DIALOG_TEXTS(X)
 #undef X
 	memcpy(to->flow_addr.b, from->flow_addr.data, sizeof(to->flow_addr.b));
+	to->sdp_in = (const char *)from->sdp_in.data;
 	to->sdp_in_len = (uint16_t)from->sdp_in.len;
-	if (from->sdp_in.len)
-		memcpy(to->sdp_in, from->sdp_in.data, from->sdp_in.len);
+	to->sdp_out = (const char *)from->sdp_out.data;
 	to->sdp_out_len = (uint16_t)from->sdp_out.len;
-	if (from->sdp_out.len)
-		memcpy(to->sdp_out, from->sdp_out.data, from->sdp_out.len);
-	to->invite = from->invite.data; /* the message's: the table copies it */
+	to->invite = from->invite.data;
 	to->invite_len = (uint16_t)from->invite.len;
-	take_streams(from, to);
+	take_streams(from, rooms.streams);
+	to->streams = rooms.streams;
+	to->n_streams = (uint8_t)from->n_streams;
 	return 0;
 }
 
 int replica_decode_key(const Replica__Key *from, uint8_t service, struct dialog_key *to)
 {
-	if (!text_fits(&from->call_id, sizeof(to->call_id)) ||
-	    !text_fits(&from->local_tag, sizeof(to->local_tag)) ||
-	    !text_fits(&from->remote_tag, sizeof(to->remote_tag)))
+	static struct {
+		char call_id[DIALOG_CALL_ID_LEN];
+		char local_tag[DIALOG_TAG_LEN];
+		char remote_tag[DIALOG_TAG_LEN];
+	} rooms;
+
+	if (!text_fits(&from->call_id, sizeof(rooms.call_id)) ||
+	    !text_fits(&from->local_tag, sizeof(rooms.local_tag)) ||
+	    !text_fits(&from->remote_tag, sizeof(rooms.remote_tag)))
 		return -EINVAL;
-	memset(to, 0, sizeof(*to));
 	to->service = service;
-	take_text(&from->call_id, to->call_id);
-	take_text(&from->local_tag, to->local_tag);
-	take_text(&from->remote_tag, to->remote_tag);
+	to->call_id = take_text(&from->call_id, rooms.call_id);
+	to->local_tag = take_text(&from->local_tag, rooms.local_tag);
+	to->remote_tag = take_text(&from->remote_tag, rooms.remote_tag);
 	return 0;
 }

@@ -41,7 +41,10 @@ int replica_pack(const Replica__Envelope *envelope, void *buf, size_t size, size
  */
 const Replica__Envelope *replica_unpack(const void *buf, size_t len);
 
-/* Fills every field; `service` is the receiver's number. 0, or -EINVAL: too long, no address. */
+/*
+ * Fills every field; `service` is the receiver's number. Text stays where the message
+ * and the decoder have it: until the next one is decoded. 0, or -EINVAL: too long, no address.
+ */
 int replica_decode_dialog(const Replica__Dialog *from, uint8_t service, struct dialog *ret);
 int replica_decode_key(const Replica__Key *from, uint8_t service, struct dialog_key *ret);
 

@@ -315,11 +315,12 @@ static bool knows_better(struct replica_session *s, const struct dialog *record)
 
 static void apply_dialogs(struct replica_session *s, const Replica__Records *r, struct mono now)
 {
-	static struct dialog record;
+	struct dialog record;
 
 	for (size_t i = 0; i < r->n_dialogs; i++) {
 		if (replica_decode_dialog(r->dialogs[i], s->service, &record) < 0) {
 			s->counters->replica_malformed++;
+			s->in.lacking = true;
 			continue;
 		}
 		if (knows_better(s, &record)) {

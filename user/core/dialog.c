@@ -16,161 +16,30 @@ static const char *text_of(const char *text)
 	return text ? text : "";
 }
 
-/* Copies what fits whole; a cut header would be worse than none. */
-static void keep(struct dialog_table *table, struct dialog *d, char *field, size_t size, const char *value)
+/*
+ * The functions below work on a draft (dialog_table.h): text of the message is
+ * pointed to, and copied when the draft is entered. What does not fit is left out:
+ * a cut header would be worse than none.
+ */
+static void keep(struct dialog_table *table, struct dialog *d, const char **field, size_t size,
+                 const char *value)
 {
-	size_t len = value ? strlen(value) : 0;
-
-	if (!len)
+	if (!value || !value[0])
 		return;
-	if (len >= size) {
+	if (strlen(value) >= size) {
 		table->counters.dialog_field_too_long++;
 		d->flags |= DIALOG_TRUNCATED;
 		return;
 	}
-	memcpy(field, value, len + 1);
+	*field = value;
 }
-#define KEEP(field, value) keep(table, d, d->field, sizeof(d->field), value)
+#define KEEP(field, size, value) keep(table, d, &d->field, size, value)
 
 /* Optional help for people and for pairing: too long is simply not kept. */
-static void keep_short(char *field, size_t size, const char *value)
+static void keep_short(const char **field, size_t size, const char *value)
 {
 	if (value && strlen(value) < size)
-		strcpy(field, value);
-}
-
-bool dialog_is_half_open(const struct dialog *dialog)
-{
-	return !dialog->local_tag[0] || !dialog->remote_tag[0];
-}
-
-bool dialog_is_up(const struct dialog *dialog)
-{
-	return dialog->state >= DIALOG_CONFIRMED && dialog->state <= DIALOG_RESCUED;
-}
-
-const char *dialog_state_name(enum dialog_state state)
-{
-	static const char *const names[] = {"early", "confirmed", "rescuing", "rescued", "ended"};
-
-	return state <= DIALOG_ENDED ? names[state] : "unknown";
-}
-
-const char *dialog_paired_name(enum dialog_paired how)
-{
-	static const char *const names[] = {"", "header", "session-id", "sdp", "numbers", ""};
-
-	return how <= PAIRED_AMBIGUOUS ? names[how] : "";
-}
-
-void dialog_set_state(struct dialog_table *table, struct dialog *dialog, enum dialog_state state,
-                      struct mono at)
-{
-	if (dialog->state == state)
-		return;
-	if (state == DIALOG_CONFIRMED && dialog->state == DIALOG_EARLY)
-		table->counters.dialog_confirmed++;
-	if (state == DIALOG_ENDED) {
-		table->counters.dialog_ended++;
-		dialog->at_ended = at;
-	}
-	dialog->state = state;
-	dialog->at_changed = at;
-	if (state != DIALOG_EARLY)
-		dialog_keep_invite(table, dialog, NULL, 0);
-	dialog_touch(table, dialog);
-}
-
-void dialog_set_paired(struct dialog_table *table, struct dialog *a, struct dialog *b, enum dialog_paired how)
-{
-	a->paired = how;
-	b->paired = how;
-	dialog_set_call(table, b, a->call);
-	dialog_touch(table, a);
-	dialog_touch(table, b);
-}
-
-void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog)
-{
-	if (dialog->paired != PAIRED_NOT)
-		return;
-	dialog->paired = PAIRED_AMBIGUOUS;
-	dialog_touch(table, dialog);
-}
-
-void dialog_set_flags(struct dialog_table *table, struct dialog *dialog, uint32_t set, uint32_t clear)
-{
-	uint32_t flags = (dialog->flags & ~clear) | set;
-
-	if (dialog->flags == flags)
-		return;
-	dialog->flags = flags;
-	dialog_touch(table, dialog);
-}
-
-const struct dialog_stream *dialog_stream_of(const struct dialog *dialog, unsigned int stream)
-{
-	static const struct dialog_stream unseen;
-
-	return stream < DIALOG_STREAMS ? &dialog->stream[stream] : &unseen;
-}
-
-void dialog_set_stream(struct dialog_table *table, struct dialog *dialog, unsigned int stream,
-                       const struct dialog_stream *seen)
-{
-	if (!memcmp(&dialog->stream[stream], seen, sizeof(*seen)))
-		return;
-	dialog->stream[stream] = *seen;
-	dialog_touch(table, dialog);
-}
-
-void dialog_set_origin(struct dialog_table *table, struct dialog *dialog, uint64_t origin)
-{
-	if (dialog->origin == origin)
-		return;
-	dialog->origin = origin;
-	dialog_touch(table, dialog);
-}
-
-uint32_t dialog_take_cseq(struct dialog_table *table, struct dialog *dialog, uint32_t margin)
-{
-	dialog->local_cseq = (dialog->local_cseq + margin) & 0x7fffffff;
-	dialog_touch(table, dialog);
-	return dialog->local_cseq;
-}
-
-static void keep_sdp(struct dialog_table *table, struct dialog *d, const struct sip_event *ev)
-{
-	if (!ev->sdp || !ev->sdp_len)
-		return;
-	if (ev->sdp_len > DIALOG_SDP_LEN) {
-		table->counters.dialog_sdp_too_long++;
-		d->flags |= DIALOG_SDP_CUT;
-		return;
-	}
-	memcpy(ev->out ? d->sdp_out : d->sdp_in, ev->sdp, ev->sdp_len);
-	if (ev->out)
-		d->sdp_out_len = (uint16_t)ev->sdp_len;
-	else
-		d->sdp_in_len = (uint16_t)ev->sdp_len;
-}
-
-void dialog_set_sdp_in(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len)
-{
-	const struct sip_event ev = {.sdp = sdp, .sdp_len = len};
-
-	if (!len)
-		dialog->sdp_in_len = 0;
-	keep_sdp(table, dialog, &ev);
-	dialog_touch(table, dialog);
-}
-
-void dialog_set_sdp_out(struct dialog_table *table, struct dialog *dialog, const char *sdp, size_t len)
-{
-	const struct sip_event ev = {.out = true, .sdp = sdp, .sdp_len = len};
-
-	keep_sdp(table, dialog, &ev);
-	dialog_touch(table, dialog);
+		*field = value;
 }
 
 /* True when the request of this transaction came from the server. */
@@ -193,24 +62,20 @@ static const char *remote_tag(const struct sip_event *ev)
  * Route set, RFC 3261 12.1.1 and 12.1.2: the UAS keeps the Record-Routes in
  * order, the UAC reverses them. Commas inside <> or "" do not separate.
  */
-static void set_route(struct dialog_table *table, struct dialog *d, const char *record_route)
+static void set_route(struct dialog_table *table, struct dialog *d, const char *record_route,
+                      char route[DIALOG_ROUTE_LEN])
 {
-	char route[DIALOG_ROUTE_LEN];
 	const char *end, *p;
 	size_t len, at;
 	int angle = 0;
 	bool quoted = false;
 
-	d->route[0] = '\0';
+	d->route = "";
 	if (!record_route || !record_route[0])
 		return;
-	if (d->role == DIALOG_UAS) {
-		KEEP(route, record_route);
-		return;
-	}
 	len = strlen(record_route);
-	if (len + 1 > sizeof(route)) {
-		KEEP(route, record_route); /* counts and marks it */
+	if (d->role == DIALOG_UAS || len >= DIALOG_ROUTE_LEN) {
+		KEEP(route, DIALOG_ROUTE_LEN, record_route); /* counts and marks what is too long */
 		return;
 	}
 	/* Fill from the back, value by value; as long as the original. */
@@ -230,7 +95,7 @@ static void set_route(struct dialog_table *table, struct dialog *d, const char *
 		route[--at] = ',';
 		p = end + 1;
 	}
-	KEEP(route, route);
+	d->route = route;
 }
 
 /* What any message of a dialog tells. */
@@ -243,13 +108,14 @@ static void note_message(struct dialog_table *table, struct dialog *d, const str
 		d->flow_port = ev->remote_port;
 	}
 	if (ev->out)
-		keep_short(d->session_id_out, sizeof(d->session_id_out), ev->session_id);
+		keep_short(&d->session_id_out, DIALOG_SESSION_ID_LEN, ev->session_id);
 	else
-		keep_short(d->session_id_in, sizeof(d->session_id_in), ev->session_id);
-	keep_short(d->link, sizeof(d->link), ev->link);
+		keep_short(&d->session_id_in, DIALOG_SESSION_ID_LEN, ev->session_id);
+	keep_short(&d->link, DIALOG_CALL_ID_LEN, ev->link);
 	if (!ev->out)
 		d->flags |= ev->supports & DIALOG_SUPPORTS;
-	keep_sdp(table, d, ev);
+	if (ev->sdp && ev->sdp_len)
+		dialog_draft_sdp(table, d, ev->out, ev->sdp, ev->sdp_len);
 }
 
 /* Of a call's own methods only: SUBSCRIBE, OPTIONS or REGISTER have tags as well and are none of ours. */
@@ -270,9 +136,9 @@ static void note_contact(struct dialog_table *table, struct dialog *d, const str
 	if (!refreshes_target(ev) || !ev->contact)
 		return;
 	if (ev->out)
-		KEEP(local_contact, ev->contact);
+		KEEP(local_contact, DIALOG_URI_LEN, ev->contact);
 	else
-		KEEP(remote_target, ev->contact);
+		KEEP(remote_target, DIALOG_URI_LEN, ev->contact);
 }
 
 /* RFC 4028: only the 2xx says what was agreed; without the header there is no timer. */
@@ -307,49 +173,69 @@ static struct dialog *find_half_open(struct dialog_table *table, const struct si
 	return NULL;
 }
 
+static void keep_invite(struct dialog *d, const struct sip_event *ev)
+{
+	bool fits = ev->whole_len <= DIALOG_INVITE_LEN;
+
+	d->flags &= ~(uint32_t)DIALOG_NO_INVITE;
+	d->flags |= fits ? 0 : DIALOG_NO_INVITE;
+	d->invite = ev->whole;
+	d->invite_len = fits && ev->whole ? (uint16_t)ev->whole_len : 0;
+}
+
+/* A dialog of this message's Call-ID that nothing is known of yet. */
+static void blank(const struct dialog_table *table, const struct sip_event *ev, struct dialog *ret)
+{
+	*ret = (struct dialog){.service = ev->service, .call_id = ev->call_id, .origin = table->origin};
+	dialog_fill_blanks(ret);
+}
+
 /* First INVITE: no To tag. A retry after 401 has the same From tag and a higher CSeq. */
 static struct dialog *on_first_invite(struct dialog_table *table, const struct sip_event *ev)
 {
-	struct dialog *d = dialog_first_of_call_id(table, ev->service, ev->call_id);
+	struct dialog *at = dialog_first_of_call_id(table, ev->service, ev->call_id);
+	struct dialog draft, *d = &draft;
+	char route[DIALOG_ROUTE_LEN];
 
-	for (; d; d = dialog_next_same_call_id(table, d))
-		if (same_invite(d, ev) && d->invite_cseq == ev->cseq)
+	for (; at; at = dialog_next_same_call_id(table, at))
+		if (same_invite(at, ev) && at->invite_cseq == ev->cseq)
 			return NULL; /* retransmission */
-	d = find_half_open(table, ev);
-	if (!d)
-		d = dialog_slot_take(table, ev->service, ev->call_id);
-	if (!d)
-		return NULL;
+	at = find_half_open(table, ev);
+	if (at)
+		*d = *at;
+	else
+		blank(table, ev, d);
 	d->role = ev->out ? DIALOG_UAC : DIALOG_UAS;
 	d->at_invite = ev->at;
 	d->invite_cseq = ev->cseq;
-	dialog_set_tags(table, d, ev->out ? ev->from_tag : "", ev->out ? "" : ev->from_tag);
 	d->progress = 0;
 	d->rseq = 0;
-	dialog_keep_invite(table, d, ev->whole, ev->whole_len);
-	KEEP(request_uri, ev->request_uri);
+	keep_invite(d, ev);
+	KEEP(request_uri, DIALOG_URI_LEN, ev->request_uri);
 	if (ev->out) {
+		d->local_tag = ev->from_tag;
 		d->local_cseq = ev->cseq;
-		KEEP(local, ev->from);
-		KEEP(remote, ev->to);
-		KEEP(remote_target, ev->request_uri); /* until a response brings a Contact */
+		KEEP(local, DIALOG_NAME_ADDR_LEN, ev->from);
+		KEEP(remote, DIALOG_NAME_ADDR_LEN, ev->to);
+		KEEP(remote_target, DIALOG_URI_LEN, ev->request_uri); /* until a response brings a Contact */
 	} else {
+		d->remote_tag = ev->from_tag;
 		d->remote_cseq = ev->cseq;
-		KEEP(local, ev->to);
-		KEEP(remote, ev->from);
-		set_route(table, d, ev->record_route);
+		KEEP(local, DIALOG_NAME_ADDR_LEN, ev->to);
+		KEEP(remote, DIALOG_NAME_ADDR_LEN, ev->from);
+		set_route(table, d, ev->record_route, route);
 	}
-	keep_short(d->caller, sizeof(d->caller), ev->from_user);
-	keep_short(d->callee, sizeof(d->callee), ev->request_user);
+	keep_short(&d->caller, DIALOG_USER_LEN, ev->from_user);
+	keep_short(&d->callee, DIALOG_USER_LEN, ev->request_user);
 	note_contact(table, d, ev);
 	note_message(table, d, ev);
-	dialog_touch(table, d);
-	return d;
+	return dialog_enter(table, at, d);
 }
 
-static struct dialog *on_dialog_request(struct dialog_table *table, struct dialog *d,
+static struct dialog *on_dialog_request(struct dialog_table *table, struct dialog *at,
                                         const struct sip_event *ev)
 {
+	struct dialog draft = *at, *d = &draft;
 	uint32_t *cseq = ev->out ? &d->local_cseq : &d->remote_cseq;
 
 	/* ACK and CANCEL have the number of their INVITE. */
@@ -364,10 +250,9 @@ static struct dialog *on_dialog_request(struct dialog_table *table, struct dialo
 	note_message(table, d, ev);
 	if (ev->verb == SIP_VERB_ACK && d->state != DIALOG_EARLY)
 		d->acked = 1;
-	dialog_touch(table, d);
 	if (ev->verb == SIP_VERB_BYE) /* RFC 3261 15.1: over as soon as it is sent */
-		dialog_set_state(table, d, DIALOG_ENDED, ev->at);
-	return d;
+		dialog_draft_state(table, d, DIALOG_ENDED, ev->at);
+	return dialog_enter(table, at, d);
 }
 
 static uint32_t count_forks(struct dialog_table *table, const struct sip_event *ev)
@@ -380,57 +265,62 @@ static uint32_t count_forks(struct dialog_table *table, const struct sip_event *
 	return n;
 }
 
+/* What a fork has from its sibling; the rest comes with the message. */
+static void copy_sibling(struct dialog *d, const struct dialog *sibling)
+{
+	d->role = sibling->role;
+	d->at_invite = sibling->at_invite;
+	d->invite_cseq = sibling->invite_cseq;
+	d->origin = sibling->origin;
+	d->flags = sibling->flags & (DIALOG_TRUNCATED | DIALOG_NO_INVITE);
+	if (sibling->role == DIALOG_UAS) /* the same phone; a callee's fork is another */
+		d->flags |= sibling->flags & DIALOG_SUPPORTS;
+	d->local = sibling->local;
+	d->remote = sibling->remote;
+	d->local_contact = sibling->local_contact;
+	d->request_uri = sibling->request_uri;
+	d->caller = sibling->caller;
+	d->callee = sibling->callee;
+	d->link = sibling->link;
+	d->sdp_out = sibling->sdp_out;
+	d->sdp_out_len = sibling->sdp_out_len;
+	d->invite = sibling->invite;
+	d->invite_len = sibling->invite_len;
+	*(d->role == DIALOG_UAC ? &d->local_cseq : &d->remote_cseq) = d->invite_cseq;
+}
+
 /*
  * A response to the first INVITE brought a tag that no dialog has yet: the
- * half-open one becomes it; a further tag is a fork (12.1.2) and starts as a copy.
+ * half-open one becomes it (*ret_at); a further tag is a fork (12.1.2) and starts as
+ * a copy (*ret_at NULL). False: neither is there, or there are too many.
  */
-static struct dialog *new_dialog(struct dialog_table *table, const struct sip_event *ev)
+static bool draft_new_tag(struct dialog_table *table, const struct sip_event *ev, struct dialog *draft,
+                          struct dialog **ret_at)
 {
-	struct dialog *d = find_half_open(table, ev);
-	struct dialog *sibling = NULL, *s;
+	struct dialog *d = find_half_open(table, ev), *sibling = NULL, *s;
 
-	if (!d) {
+	*ret_at = d;
+	if (d) {
+		*draft = *d;
+	} else {
 		for (s = dialog_first_of_call_id(table, ev->service, ev->call_id); s;
 		     s = dialog_next_same_call_id(table, s))
 			if (same_invite(s, ev) && s->invite_cseq == ev->cseq)
 				sibling = s;
 		if (!sibling) {
 			count_unknown(table, ev);
-			return NULL;
+			return false;
 		}
 		if (count_forks(table, ev) >= DIALOG_FORKS) {
 			table->counters.dialog_fork_limit++;
-			return NULL;
+			return false;
 		}
-		d = dialog_slot_take(table, ev->service, ev->call_id);
-		if (!d)
-			return NULL;
-		table->counters.dialog_forked++;
-		d->role = sibling->role;
-		d->at_invite = sibling->at_invite;
-		d->invite_cseq = sibling->invite_cseq;
-		d->flags = sibling->flags & (DIALOG_TRUNCATED | DIALOG_NO_INVITE);
-		if (sibling->role == DIALOG_UAS) /* the same phone; a callee's fork is another */
-			d->flags |= sibling->flags & DIALOG_SUPPORTS;
-		d->origin = sibling->origin;
-		strcpy(d->request_uri, sibling->request_uri);
-		if (sibling->invite_len)
-			dialog_keep_invite(table, d, sibling->invite, sibling->invite_len);
-		strcpy(d->local, sibling->local);
-		strcpy(d->remote, sibling->remote);
-		strcpy(d->local_contact, sibling->local_contact);
-		strcpy(d->caller, sibling->caller);
-		strcpy(d->callee, sibling->callee);
-		strcpy(d->link, sibling->link);
-		memcpy(d->sdp_out, sibling->sdp_out, sibling->sdp_out_len);
-		d->sdp_out_len = sibling->sdp_out_len;
-		if (d->role == DIALOG_UAC)
-			d->local_cseq = d->invite_cseq;
-		else
-			d->remote_cseq = d->invite_cseq;
+		blank(table, ev, draft);
+		copy_sibling(draft, sibling);
 	}
-	dialog_set_tags(table, d, local_tag(ev), remote_tag(ev));
-	return d;
+	draft->local_tag = local_tag(ev);
+	draft->remote_tag = remote_tag(ev);
+	return true;
 }
 
 /* 3xx..6xx to the first INVITE: none of its dialogs comes to be (RFC 3261 12.3). */
@@ -476,12 +366,21 @@ static struct dialog *on_tagless_progress(struct dialog_table *table, const stru
 	return d;
 }
 
-/* 1xx with a tag, or 2xx, to the INVITE that makes the dialog. */
-static struct dialog *on_invite_answer(struct dialog_table *table, struct dialog *d,
+/* 1xx with a tag, or 2xx, to the INVITE that makes the dialog; at is NULL before the first with this tag. */
+static struct dialog *on_invite_answer(struct dialog_table *table, struct dialog *at,
                                        const struct sip_event *ev)
 {
-	bool confirms = ev->status >= 200 && d->state == DIALOG_EARLY;
+	struct dialog draft, *d = &draft;
+	char route[DIALOG_ROUTE_LEN];
+	bool fork = false;
 
+	if (at) {
+		*d = *at;
+	} else {
+		if (!draft_new_tag(table, ev, d, &at))
+			return NULL;
+		fork = !at;
+	}
 	if (d->state == DIALOG_ENDED)
 		return NULL;
 	note_contact(table, d, ev);
@@ -489,33 +388,36 @@ static struct dialog *on_invite_answer(struct dialog_table *table, struct dialog
 	note_progress(d, ev);
 	/* The UAC's route set is that of the 2xx, RFC 3261 13.2.2.4. */
 	if (d->role == DIALOG_UAC && d->state == DIALOG_EARLY)
-		set_route(table, d, ev->record_route);
-	dialog_touch(table, d);
-	if (confirms) {
+		set_route(table, d, ev->record_route, route);
+	if (ev->status >= 200 && d->state == DIALOG_EARLY) {
 		d->at_answer = ev->at;
 		note_session_timer(d, ev);
-		dialog_set_state(table, d, DIALOG_CONFIRMED, ev->at);
+		dialog_draft_state(table, d, DIALOG_CONFIRMED, ev->at);
 	}
-	return d;
+	at = dialog_enter(table, at, d);
+	table->counters.dialog_forked += at && fork;
+	return at;
 }
 
-static struct dialog *on_dialog_response(struct dialog_table *table, struct dialog *d,
+static struct dialog *on_dialog_response(struct dialog_table *table, struct dialog *at,
                                          const struct sip_event *ev)
 {
+	struct dialog draft = *at, *d = &draft;
+
 	note_message(table, d, ev);
 	if (ev->status >= 200 && ev->status < 300) {
 		note_contact(table, d, ev);
 		if (refreshes_target(ev))
 			note_session_timer(d, ev);
 	}
-	dialog_touch(table, d);
 	/* RFC 3261 12.2.1.2: 481 and 408 end it. A 401 to BYE means that it was not over yet. */
 	if ((ev->status == 481 || ev->status == 408) && ev->verb != SIP_VERB_CANCEL &&
 	    ev->verb != SIP_VERB_PRACK)
-		dialog_set_state(table, d, DIALOG_ENDED, ev->at);
-	else if (ev->verb == SIP_VERB_BYE && (ev->status == 401 || ev->status == 407) && d->at_answer.ns)
-		dialog_set_state(table, d, DIALOG_CONFIRMED, ev->at);
-	return d;
+		dialog_draft_state(table, d, DIALOG_ENDED, ev->at);
+	else if (ev->verb == SIP_VERB_BYE && (ev->status == 401 || ev->status == 407) && d->at_answer.ns &&
+	         d->state == DIALOG_ENDED)
+		dialog_draft_state(table, d, DIALOG_CONFIRMED, ev->at);
+	return dialog_enter(table, at, d);
 }
 
 static struct dialog *on_response(struct dialog_table *table, const struct sip_event *ev)
@@ -529,13 +431,13 @@ static struct dialog *on_response(struct dialog_table *table, const struct sip_e
 		return on_invite_refused(table, ev);
 	if (ev->status == 100 || !ev->to_tag || !ev->to_tag[0])
 		return first ? on_tagless_progress(table, ev) : NULL;
-	if (!d && first)
-		d = new_dialog(table, ev);
-	else if (!d)
+	if (first)
+		return on_invite_answer(table, d, ev);
+	if (!d) {
 		count_unknown(table, ev);
-	if (!d)
 		return NULL;
-	return first ? on_invite_answer(table, d, ev) : on_dialog_response(table, d, ev);
+	}
+	return on_dialog_response(table, d, ev);
 }
 
 struct dialog *dialog_table_event(struct dialog_table *table, const struct sip_event *ev)

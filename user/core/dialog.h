@@ -3,8 +3,9 @@
  * The dialogs of a SIP server as its own wire shows them (RFC 3261 section 12,
  * seen from the server: "local" is the server, "remote" the phone or the proxy
  * in front of it). Pure: a message's fields and a time in, a changed table out.
- * Nothing is allocated after dialog_table_init. Used by the tracker, the
- * replica (both sides), the rescue and the command line's answers.
+ * A dialog's text is one heap block (dialog_store.c), all blocks together within a
+ * budget. Used by the tracker, the replica (both sides), the rescue and the command
+ * line's answers.
  *
  *   half-open --1xx with tag--> early --2xx--> confirmed --takeover--> rescuing --> rescued
  *       |  (INVITE, no tag yet)   |               |                        |            |
@@ -33,13 +34,16 @@
 #define DIALOG_SESSION_ID_LEN 40
 #define DIALOG_SDP_LEN        4096
 #define DIALOG_FORKS          16 /* To tags of one INVITE; more are counted, not kept */
-#define DIALOG_TOMBSTONES     4096
+#define DIALOG_TOMBSTONES     8192
 #define DIALOG_STREAMS        4    /* RTP and RTCP of the first two media lines: 2 * line + rtcp */
 #define DIALOG_INVITE_LEN     8192 /* of the INVITE that made it, kept until it is answered */
+#define DIALOG_BUDGET_BYTES   3072 /* of text a dialog, on the average of a full table */
+#define DIALOG_BUDGET_MIN     (256 * 1024)
 
 #define DIALOG_ENDED_KEEP_NS  (32 * NS_PER_S)        /* 64*T1: retransmissions still find it */
 #define DIALOG_EARLY_KEEP_NS  (200 * NS_PER_S)       /* Timer C, RFC 3261 16.6 item 11, and some */
 #define DIALOG_IDLE_KEEP_NS   (24 * 3600 * NS_PER_S) /* confirmed without session timer */
+#define DIALOG_SILENT_NS      (300 * NS_PER_S)       /* as long without timer, message and media: over */
 #define DIALOG_TIMER_GRACE_NS (32 * NS_PER_S)        /* beyond Session-Expires, RFC 4028 section 10 */
 
 enum dialog_state {
@@ -98,8 +102,9 @@ struct dialog_stream {
 };
 
 /*
- * One dialog, flat: the replica may carry it field by field or as bytes between
- * equal builds. All strings end with NUL; "" = not known. Zero = not known.
+ * One dialog. Its strings end with NUL, are never NULL, "" = not known; they, the
+ * SDPs, the INVITE and the streams are the table's memory: good until the next
+ * change of this dialog, to be read only. Zero = not known.
  */
 struct dialog {
 	uint64_t version;       /* of this table, see dialog_next_changed; not replicated */
@@ -133,32 +138,50 @@ struct dialog {
 	uint16_t sdp_in_len;
 	uint16_t sdp_out_len;
 	uint16_t invite_len;
-	struct dialog_stream stream[DIALOG_STREAMS];
-	uint8_t *invite; /* that INVITE as it was on the wire; NULL once answered, or too long. The table's
-	                    memory */
-	char call_id[DIALOG_CALL_ID_LEN];
-	char local_tag[DIALOG_TAG_LEN];
-	char remote_tag[DIALOG_TAG_LEN];
-	char local[DIALOG_NAME_ADDR_LEN]; /* as in From/To, with display and parameters, no tag */
-	char remote[DIALOG_NAME_ADDR_LEN];
-	char remote_target[DIALOG_URI_LEN]; /* URI of the phone's last Contact */
-	char local_contact[DIALOG_URI_LEN]; /* the server's own */
-	char request_uri[DIALOG_URI_LEN];   /* of the INVITE that made it */
-	char route[DIALOG_ROUTE_LEN];       /* Route values in the order to send them, comma separated */
-	char caller[DIALOG_USER_LEN];       /* user part of From */
-	char callee[DIALOG_USER_LEN];       /* user part of the first request's URI */
-	char link[DIALOG_CALL_ID_LEN];      /* Call-ID of the other leg, as a configured header said */
-	char session_id_in[DIALOG_SESSION_ID_LEN];  /* RFC 7989: sender's UUID, from the phone */
-	char session_id_out[DIALOG_SESSION_ID_LEN]; /* and from the server */
-	char sdp_in[DIALOG_SDP_LEN];                /* last SDP from the phone; not NUL-terminated */
-	char sdp_out[DIALOG_SDP_LEN];               /* last SDP from the server */
+	uint8_t n_streams;
+	const struct dialog_stream *streams; /* see dialog_stream_of */
+	const uint8_t *invite; /* that INVITE as it was on the wire; length 0 once answered, or too long */
+	const char *call_id;
+	const char *local_tag;
+	const char *remote_tag;
+	const char *local; /* as in From/To, with display and parameters, no tag */
+	const char *remote;
+	const char *remote_target;  /* URI of the phone's last Contact */
+	const char *local_contact;  /* the server's own */
+	const char *request_uri;    /* of the INVITE that made it */
+	const char *route;          /* Route values in the order to send them, comma separated */
+	const char *caller;         /* user part of From */
+	const char *callee;         /* user part of the first request's URI */
+	const char *link;           /* Call-ID of the other leg, as a configured header said */
+	const char *session_id_in;  /* RFC 7989: sender's UUID, from the phone */
+	const char *session_id_out; /* and from the server */
+	const char *sdp_in;         /* last SDP from the phone; not NUL-terminated */
+	const char *sdp_out;        /* last SDP from the server */
 };
 
+/* Its strings and the room that each may take, NUL included. The first three are the key. */
+#define DIALOG_TEXTS(X)                                                                                      \
+	X(call_id, DIALOG_CALL_ID_LEN)                                                                       \
+	X(local_tag, DIALOG_TAG_LEN)                                                                         \
+	X(remote_tag, DIALOG_TAG_LEN)                                                                        \
+	X(local, DIALOG_NAME_ADDR_LEN)                                                                       \
+	X(remote, DIALOG_NAME_ADDR_LEN)                                                                      \
+	X(remote_target, DIALOG_URI_LEN)                                                                     \
+	X(local_contact, DIALOG_URI_LEN)                                                                     \
+	X(request_uri, DIALOG_URI_LEN)                                                                       \
+	X(route, DIALOG_ROUTE_LEN)                                                                           \
+	X(caller, DIALOG_USER_LEN)                                                                           \
+	X(callee, DIALOG_USER_LEN)                                                                           \
+	X(link, DIALOG_CALL_ID_LEN)                                                                          \
+	X(session_id_in, DIALOG_SESSION_ID_LEN)                                                              \
+	X(session_id_out, DIALOG_SESSION_ID_LEN)
+
+/* Points to strings of others: of the dialog it was made from, as long as that does not change. */
 struct dialog_key {
 	uint8_t service;
-	char call_id[DIALOG_CALL_ID_LEN];
-	char local_tag[DIALOG_TAG_LEN];
-	char remote_tag[DIALOG_TAG_LEN];
+	const char *call_id;
+	const char *local_tag;
+	const char *remote_tag;
 };
 
 enum sip_verb {
@@ -215,6 +238,8 @@ struct sip_event {
 	X(dialog_expired, "dialogs dropped because nothing was heard for too long")                          \
 	X(dialog_table_full, "INVITE not tracked: the table is full")                                        \
 	X(dialog_fork_limit, "fork not tracked: too many To tags for one INVITE")                            \
+	X(dialog_memory_full, "message not kept whole: the dialogs' text has used up its budget")            \
+	X(dialog_silent, "dialogs ended because neither message nor media came any more")                    \
 	X(dialog_unknown, "in-dialog message of a dialog that is not in the table")                          \
 	X(dialog_key_too_long, "message not tracked: Call-ID or tag longer than the table keeps")            \
 	X(dialog_field_too_long, "header longer than its field: the dialog is marked not rescuable")         \
@@ -247,10 +272,19 @@ struct dialog_observer {
 	void *context;
 };
 
+/*
+ * Asked of a dialog that has been without messages for DIALOG_SILENT_NS and has no
+ * session timer: is it known that its media was silent for so long, and should it not be?
+ */
+struct dialog_silence {
+	bool (*silent)(void *context, const struct dialog *dialog, int64_t for_ns);
+	void *context;
+};
+
 struct dialog_slot; /* private links of one dialog */
 struct dialog_tombstone {
 	uint64_t version;
-	struct dialog_key key;
+	struct dialog_key key; /* its strings are the tombstone's own, one block */
 };
 
 struct dialog_table {
@@ -271,11 +305,17 @@ struct dialog_table {
 	struct dialog_tombstone *tombstones; /* ring of DIALOG_TOMBSTONES */
 	uint64_t n_tombstones;               /* ever written */
 	uint64_t origin;                     /* of the server that runs here: new dialogs get it */
+	uint64_t bytes;                      /* of text, as the heap counts it; tombstones apart */
+	uint64_t bytes_max;
 	struct dialog_observer observer;
+	struct dialog_silence silence;
 	struct dialog_counters counters;
 };
 
-/* Allocates everything for max_dialogs (1..1,000,000); seed keys the hash. 0, -EINVAL or -ENOMEM. */
+/*
+ * Everything for max_dialogs (1..1,000,000) but their text; seed keys the hash.
+ * 0, -EINVAL or -ENOMEM.
+ */
 int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t seed);
 void dialog_table_done(struct dialog_table *table);
 
@@ -340,17 +380,17 @@ bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t since);
 /*
  * For the receiving side: enters or overwrites by key; checks every string's end,
  * every enum and length first. Times are moved by shift_ns: this node's clock
- * minus the sender's. 0, -EINVAL (counted) or -ENOSPC. The change gets a version
- * of this table.
+ * minus the sender's. The record's pointers may be NULL for "" and are copied.
+ * 0, -EINVAL (counted) or -ENOSPC. The change gets a version of this table.
  */
 int dialog_table_apply(struct dialog_table *table, const struct dialog *record, int64_t shift_ns);
-/* 0, or -ENOENT. */
+/* The key's strings may be the dialog's own. 0, or -ENOENT. */
 int dialog_table_remove(struct dialog_table *table, const struct dialog_key *key);
 /* Before a snapshot is applied: drops all dialogs of `service` (every one with 255). */
 void dialog_table_clear(struct dialog_table *table, uint8_t service);
 
 /*
- * Drops what is over or silent. For the owner only: elsewhere the owner's
+ * Drops what is over, ends what is silent. For the owner only: elsewhere the owner's
  * deletions arrive by the replica. Looks at up to `budget` slots a call. Returns how many went.
  */
 uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32_t budget);

@@ -52,11 +52,14 @@ int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t
 	        .first = DIALOG_NIL,
 	        .last = DIALOG_NIL,
 	        .next_call = 1,
+	        .bytes_max = (uint64_t)max_dialogs * DIALOG_BUDGET_BYTES,
 	};
 	if (!table->dialogs || !table->slots || !table->by_call_id || !table->by_call || !table->tombstones) {
 		dialog_table_done(table);
 		return -ENOMEM;
 	}
+	if (table->bytes_max < DIALOG_BUDGET_MIN)
+		table->bytes_max = DIALOG_BUDGET_MIN;
 	memcpy(table->hash_key, &seed, sizeof(seed));
 	memset(table->by_call_id, 0xff, size * sizeof(uint32_t));
 	memset(table->by_call, 0xff, size * sizeof(uint32_t));
@@ -67,8 +70,13 @@ int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t
 
 void dialog_table_done(struct dialog_table *table)
 {
-	for (uint32_t i = 0; table->dialogs && i < table->max; i++)
-		free(table->dialogs[i].invite);
+	uint32_t i;
+
+	for (i = 0; table->slots && table->dialogs && i < table->max; i++)
+		if (table->slots[i].bytes)
+			free(dialog_store_release(table, &table->dialogs[i]));
+	for (i = 0; table->tombstones && i < DIALOG_TOMBSTONES; i++)
+		free((char *)table->tombstones[i].key.call_id);
 	free(table->dialogs);
 	free(table->slots);
 	free(table->by_call_id);
@@ -113,40 +121,10 @@ void dialog_touch(struct dialog_table *table, struct dialog *dialog)
 		table->observer.changed(table->observer.context, dialog);
 }
 
-static void leave_tombstone(struct dialog_table *table, const struct dialog *dialog)
+static void leave_tombstone(struct dialog_table *table, uint8_t service, char *block)
 {
-	struct dialog_tombstone *stone = &table->tombstones[table->n_tombstones++ % DIALOG_TOMBSTONES];
-
-	stone->version = ++table->version;
-	dialog_key_of(dialog, &stone->key);
-}
-
-void dialog_set_tags(struct dialog_table *table, struct dialog *dialog, const char *local, const char *remote)
-{
-	if (!strcmp(dialog->local_tag, local) && !strcmp(dialog->remote_tag, remote))
-		return;
-	/* Who has a copy knows it by its old key. */
-	if (table->slots[index_of(table, dialog)].listed)
-		leave_tombstone(table, dialog);
-	strcpy(dialog->local_tag, local);
-	strcpy(dialog->remote_tag, remote);
-}
-
-void dialog_keep_invite(struct dialog_table *table, struct dialog *dialog, const uint8_t *invite, size_t len)
-{
-	free(dialog->invite);
-	dialog->invite = NULL;
-	dialog->invite_len = 0;
-	dialog->flags &= ~(uint32_t)DIALOG_NO_INVITE;
-	if (!invite || !len)
-		return;
-	dialog->invite = len <= DIALOG_INVITE_LEN ? malloc(len) : NULL;
-	if (!dialog->invite) {
-		dialog->flags |= DIALOG_NO_INVITE;
-		return;
-	}
-	memcpy(dialog->invite, invite, len);
-	dialog->invite_len = (uint16_t)len;
+	dialog_stone_write(&table->tombstones[table->n_tombstones++ % DIALOG_TOMBSTONES], ++table->version,
+	                   service, block);
 }
 
 static void leave_call(struct dialog_table *table, uint32_t i)
@@ -175,27 +153,62 @@ void dialog_set_call(struct dialog_table *table, struct dialog *dialog, uint64_t
 		table->next_call = call + 1;
 }
 
-struct dialog *dialog_slot_take(struct dialog_table *table, uint8_t service, const char *call_id)
+static struct dialog *take_slot(struct dialog_table *table, const struct dialog *draft)
 {
-	uint32_t i = table->free_head;
-	uint32_t *head = &table->by_call_id[bucket(table, service, call_id)];
+	uint32_t i = table->free_head, next;
+	uint32_t *head = &table->by_call_id[bucket(table, draft->service, draft->call_id)];
 	struct dialog *dialog;
+	char *none;
 
 	if (i == DIALOG_NIL) {
 		table->counters.dialog_table_full++;
 		return NULL;
 	}
-	table->free_head = table->slots[i].next_call_id;
-	table->used++;
 	dialog = &table->dialogs[i];
-	memset(dialog, 0, DIALOG_HEAD_LEN);
-	dialog->service = service;
-	dialog->origin = table->origin;
-	strcpy(dialog->call_id, call_id);
-	table->slots[i] = (struct dialog_slot){.used = true, .next_call_id = *head};
+	next = table->slots[i].next_call_id;
+	table->slots[i] = (struct dialog_slot){.next_call_id = next};
+	if (dialog_store(table, dialog, draft, &none) < 0)
+		return NULL;
+	table->free_head = next;
+	table->used++;
+	table->slots[i].used = true;
+	table->slots[i].next_call_id = *head;
 	*head = i;
-	dialog_set_call(table, dialog, table->next_call);
+	dialog_set_call(table, dialog, draft->call ? draft->call : table->next_call);
 	table->counters.dialog_created++;
+	return dialog;
+}
+
+/* Who has a copy knows it by its old key, which is the beginning of its old block. */
+static struct dialog *change(struct dialog_table *table, struct dialog *dialog, const struct dialog *draft)
+{
+	bool renamed = strcmp(dialog->local_tag, draft->local_tag) != 0 ||
+	               strcmp(dialog->remote_tag, draft->remote_tag) != 0;
+	uint64_t call = dialog->call;
+	char *old;
+
+	if (dialog_store(table, dialog, draft, &old) == 0) {
+		if (renamed)
+			leave_tombstone(table, dialog->service, old);
+		else
+			free(old);
+	} else if (renamed) {
+		return NULL;
+	} else {
+		dialog_store_numbers(dialog, draft);
+	}
+	dialog->call = call;
+	if (draft->call != call)
+		dialog_set_call(table, dialog, draft->call);
+	return dialog;
+}
+
+struct dialog *dialog_enter(struct dialog_table *table, struct dialog *at, const struct dialog *draft)
+{
+	struct dialog *dialog = at ? change(table, at, draft) : take_slot(table, draft);
+
+	if (dialog)
+		dialog_touch(table, dialog);
 	return dialog;
 }
 
@@ -203,18 +216,17 @@ void dialog_slot_drop(struct dialog_table *table, struct dialog *dialog)
 {
 	uint32_t i = index_of(table, dialog);
 	uint32_t *link = &table->by_call_id[bucket(table, dialog->service, dialog->call_id)];
+	uint8_t service;
 
 	if (table->observer.removed)
 		table->observer.removed(table->observer.context, dialog);
-	if (table->slots[i].listed)
-		leave_tombstone(table, dialog);
-	free(dialog->invite);
-	dialog->invite = NULL;
 	unlist(table, i);
 	leave_call(table, i);
 	while (*link != i)
 		link = &table->slots[*link].next_call_id;
 	*link = table->slots[i].next_call_id;
+	service = dialog->service;
+	leave_tombstone(table, service, dialog_store_release(table, dialog));
 	table->slots[i] = (struct dialog_slot){.next_call_id = table->free_head};
 	table->free_head = i;
 	table->used--;
@@ -341,11 +353,6 @@ bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t since)
 	return table->tombstones[table->n_tombstones % DIALOG_TOMBSTONES].version > since + 1;
 }
 
-static bool ends(const char *text, size_t size)
-{
-	return memchr(text, '\0', size) != NULL;
-}
-
 static bool may_be_half_open(const struct dialog *r)
 {
 	return (r->local_tag[0] || r->remote_tag[0]) &&
@@ -354,16 +361,17 @@ static bool may_be_half_open(const struct dialog *r)
 
 static bool record_is_good(const struct dialog *r)
 {
-#define ENDS(field) ends(r->field, sizeof(r->field))
-	return ENDS(call_id) && ENDS(local_tag) && ENDS(remote_tag) && ENDS(local) && ENDS(remote) &&
-	       ENDS(remote_target) && ENDS(local_contact) && ENDS(route) && ENDS(caller) && ENDS(callee) &&
-	       ENDS(link) && ENDS(session_id_in) && ENDS(session_id_out) && r->call_id[0] &&
-	       ENDS(request_uri) && (!dialog_is_half_open(r) || may_be_half_open(r)) &&
+#define X(field, room)                                                                                       \
+	if (strnlen(r->field, room) == (room))                                                               \
+		return false;
+	DIALOG_TEXTS(X)
+#undef X
+	return r->call_id[0] && (!dialog_is_half_open(r) || may_be_half_open(r)) &&
 	       r->service < MAX_SERVICES && r->state <= DIALOG_ENDED && r->role <= DIALOG_UAC &&
 	       r->paired <= PAIRED_AMBIGUOUS && r->refresher <= REFRESHER_REMOTE &&
-	       r->invite_len <= DIALOG_INVITE_LEN && r->sdp_in_len <= DIALOG_SDP_LEN &&
-	       r->sdp_out_len <= DIALOG_SDP_LEN && r->call > 0 && r->call < UINT64_MAX;
-#undef ENDS
+	       r->n_streams <= DIALOG_STREAMS && r->invite_len <= DIALOG_INVITE_LEN &&
+	       r->sdp_in_len <= DIALOG_SDP_LEN && r->sdp_out_len <= DIALOG_SDP_LEN && r->call > 0 &&
+	       r->call < UINT64_MAX;
 }
 
 static void shift(struct mono *t, int64_t ns)
@@ -377,46 +385,33 @@ static void shift(struct mono *t, int64_t ns)
 
 int dialog_table_apply(struct dialog_table *table, const struct dialog *record, int64_t shift_ns)
 {
-	struct dialog *d;
-	uint64_t call;
+	struct dialog draft = *record, *d;
 
-	if (!record_is_good(record)) {
+	dialog_fill_blanks(&draft);
+	if (!record_is_good(&draft)) {
 		table->counters.dialog_apply_bad++;
 		return -EINVAL;
 	}
-	d = dialog_find(table, record->service, record->call_id, record->local_tag, record->remote_tag);
-	if (!d)
-		d = dialog_slot_take(table, record->service, record->call_id);
-	if (!d)
+	if (draft.state != DIALOG_EARLY)
+		draft.invite_len = 0;
+	shift(&draft.at_invite, shift_ns);
+	shift(&draft.at_answer, shift_ns);
+	shift(&draft.at_changed, shift_ns);
+	shift(&draft.at_refresh, shift_ns);
+	shift(&draft.at_ended, shift_ns);
+	d = dialog_find(table, draft.service, draft.call_id, draft.local_tag, draft.remote_tag);
+	d = dialog_enter(table, d, &draft);
+	/* Less than all of it is no copy: who sent it is asked again. */
+	if (!d || (d->flags & ~record->flags & DIALOG_TRUNCATED))
 		return -ENOSPC;
-	call = d->call;
-	dialog_keep_invite(table, d, NULL, 0);
-	memcpy(d, record, DIALOG_HEAD_LEN);
-	d->invite = NULL;
-	if (record->state == DIALOG_EARLY && record->invite_len)
-		dialog_keep_invite(table, d, record->invite, record->invite_len);
-	memcpy(d->sdp_in, record->sdp_in, record->sdp_in_len);
-	memcpy(d->sdp_out, record->sdp_out, record->sdp_out_len);
-	d->call = call;
-	dialog_set_call(table, d, record->call);
-	shift(&d->at_invite, shift_ns);
-	shift(&d->at_answer, shift_ns);
-	shift(&d->at_changed, shift_ns);
-	shift(&d->at_refresh, shift_ns);
-	shift(&d->at_ended, shift_ns);
-	dialog_touch(table, d);
 	table->counters.dialog_applied++;
 	return 0;
 }
 
 int dialog_table_remove(struct dialog_table *table, const struct dialog_key *key)
 {
-	struct dialog *d;
+	struct dialog *d = dialog_find(table, key->service, key->call_id, key->local_tag, key->remote_tag);
 
-	if (!ends(key->call_id, sizeof(key->call_id)) || !ends(key->local_tag, sizeof(key->local_tag)) ||
-	    !ends(key->remote_tag, sizeof(key->remote_tag)))
-		return -ENOENT;
-	d = dialog_find(table, key->service, key->call_id, key->local_tag, key->remote_tag);
 	if (!d)
 		return -ENOENT;
 	dialog_slot_drop(table, d);
@@ -446,6 +441,13 @@ static bool is_over(const struct dialog *d, struct mono now)
 	return idle_ns > DIALOG_IDLE_KEEP_NS;
 }
 
+/* The BYE was lost, or nobody was left to say it. */
+static bool is_silent(const struct dialog_table *table, const struct dialog *d, struct mono now)
+{
+	return dialog_is_up(d) && !d->session_expires_s && mono_diff(now, d->at_changed) > DIALOG_SILENT_NS &&
+	       table->silence.silent && table->silence.silent(table->silence.context, d, DIALOG_SILENT_NS);
+}
+
 uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32_t budget)
 {
 	uint32_t gone = 0;
@@ -457,7 +459,13 @@ uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32
 		bool used = table->slots[table->expire_cursor].used;
 
 		table->expire_cursor = (table->expire_cursor + 1) % table->max;
-		if (!used || !is_over(d, now))
+		if (!used)
+			continue;
+		if (is_silent(table, d, now)) {
+			table->counters.dialog_silent++;
+			dialog_set_state(table, d, DIALOG_ENDED, now);
+		}
+		if (!is_over(d, now))
 			continue;
 		if (d->state != DIALOG_ENDED)
 			table->counters.dialog_expired++;
@@ -469,10 +477,7 @@ uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32
 
 void dialog_key_of(const struct dialog *dialog, struct dialog_key *ret)
 {
-	ret->service = dialog->service;
-	strcpy(ret->call_id, dialog->call_id);
-	strcpy(ret->local_tag, dialog->local_tag);
-	strcpy(ret->remote_tag, dialog->remote_tag);
+	*ret = (struct dialog_key){dialog->service, dialog->call_id, dialog->local_tag, dialog->remote_tag};
 }
 
 void dialog_table_counts(const struct dialog_table *table, uint8_t service, struct dialog_counts *ret)

@@ -10,22 +10,26 @@
 
 #define DIALOG_NIL UINT32_MAX
 
-/* The bytes of a dialog before its SDPs: what is cleared and copied without looking. */
-#define DIALOG_HEAD_LEN offsetof(struct dialog, sdp_in)
-
 struct dialog_slot {
 	uint32_t next_call_id; /* also the free list's link */
 	uint32_t next_call;
 	uint32_t older;
 	uint32_t newer;
 	struct dialog_memo memo;
+	uint32_t bytes; /* of its text's block; 0 = none */
 	bool used;
 	bool listed;   /* in the changed list */
 	bool has_call; /* in by_call */
 };
 
-/* A cleared dialog with its Call-ID and a call number of its own; NULL = table full. */
-struct dialog *dialog_slot_take(struct dialog_table *table, uint8_t service, const char *call_id);
+/*
+ * Changes go through a draft: a copy of the dialog, with pointers to the new text
+ * wherever that is; dialog_enter() copies it. `at` NULL enters a new dialog, with
+ * the draft's call number or, when 0, one of its own. Returns the dialog; NULL and
+ * nothing changed: table full, or no memory for a new key. With no memory for
+ * other text the numbers are kept and the dialog is marked DIALOG_TRUNCATED.
+ */
+struct dialog *dialog_enter(struct dialog_table *table, struct dialog *at, const struct dialog *draft);
 /* Leaves a tombstone, and tells the observer first. */
 void dialog_slot_drop(struct dialog_table *table, struct dialog *dialog);
 /* The funnel of every change: a new version, and the observer is told. */
@@ -34,10 +38,29 @@ struct dialog *dialog_first_of_call_id(const struct dialog_table *table, uint8_t
                                        const char *call_id);
 void dialog_set_call(struct dialog_table *table, struct dialog *dialog, uint64_t call);
 
-/* The key changes: the old one is deleted for whoever has a copy. The caller touches it afterwards. */
-void dialog_set_tags(struct dialog_table *table, struct dialog *dialog, const char *local,
-                     const char *remote);
-/* Copies it; too long sets DIALOG_NO_INVITE. len 0 drops what is kept. */
-void dialog_keep_invite(struct dialog_table *table, struct dialog *dialog, const uint8_t *invite, size_t len);
+/* --- dialog_set.c: on drafts --- */
+
+/* Counters, times, and no INVITE any more once it does not ring. */
+void dialog_draft_state(struct dialog_table *table, struct dialog *draft, enum dialog_state state,
+                        struct mono at);
+/* Too long is counted, marked and not kept. */
+void dialog_draft_sdp(struct dialog_table *table, struct dialog *draft, bool out, const char *sdp,
+                      size_t len);
+
+/* --- dialog_store.c --- */
+
+/* NULL strings become "". */
+void dialog_fill_blanks(struct dialog *draft);
+/*
+ * d, of the table, becomes the draft. 0, or -ENOSPC (counted) and nothing changed.
+ * *ret_old: the block that was replaced, the caller's; NULL when none was.
+ */
+int dialog_store(struct dialog_table *table, struct dialog *d, const struct dialog *draft, char **ret_old);
+/* What can be had of the draft without memory. */
+void dialog_store_numbers(struct dialog *d, const struct dialog *draft);
+/* Clears d. Its block is the caller's; NULL = there was none. */
+char *dialog_store_release(struct dialog_table *table, struct dialog *d);
+/* The stone takes the block, whose beginning is the key, in place of what it had. Cannot fail. */
+void dialog_stone_write(struct dialog_tombstone *stone, uint64_t version, uint8_t service, char *block);
 
 #endif
