@@ -9,13 +9,18 @@
 MAP(ownership);
 MAP(vips);
 MAP(counters);
+MAP(service_conf);
+MAP(flow_ports);
+MAP(flows);
+MAP(steer);
+MAP(steer_key);
+MAP(media);
+MAP(sip_text);
 
 #include "lib/cursor.h"
 #include "lib/fence.h"
+#include "lib/leave.h"
 #include "lib/stats.h"
-
-#define TC_ACT_OK   0
-#define TC_ACT_SHOT 2
 
 #define MAX_TAGS      2 /* 802.1Q in 802.1ad */
 #define IPPROTO_ICMP6 58
@@ -29,10 +34,14 @@ struct nd_advert {
 	__be32 target[4];
 };
 
-/* The most that is looked at: Ethernet, both tags, IPv6, neighbour advertisement. */
+/* The most that is looked at: Ethernet, both tags, IPv4 with all its options, UDP. IPv6 with a neighbour
+ * advertisement is less.
+ */
+#define IPV4_MAX_LEN 60
 #define JUDGED_LEN                                                                                           \
-	(sizeof(struct ethhdr) + MAX_TAGS * sizeof(struct vlan_tag) + sizeof(struct ipv6hdr) +               \
-	 sizeof(struct nd_advert))
+	(sizeof(struct ethhdr) + MAX_TAGS * sizeof(struct vlan_tag) + IPV4_MAX_LEN + sizeof(struct udphdr))
+_Static_assert(sizeof(struct ipv6hdr) + sizeof(struct nd_advert) <= IPV4_MAX_LEN + sizeof(struct udphdr),
+               "judged length");
 
 static __always_inline int unjudged(void)
 {
@@ -63,14 +72,32 @@ static __always_inline int judge_source(const struct vip *vip)
 	return verdict(TC_ACT_OK, REASON_egress_vip);
 }
 
-static __always_inline int judge_ipv4(struct cursor *c)
+static __always_inline int judge_ipv4(struct __sk_buff *skb, struct cursor *c)
 {
 	struct iphdr *ip = take(c, sizeof(*ip));
+	struct udphdr *udp;
+	struct departure d;
 	struct vip vip;
 
 	if (!ip || ip->version != 4)
 		return unjudged();
-	return vip_find_v4(ip->saddr, &vip) ? judge_source(&vip) : TC_ACT_OK;
+	if (!vip_find_v4(ip->saddr, &vip))
+		return TC_ACT_OK;
+	udp = (void *)ip + ip->ihl * 4;
+	if (ip->protocol != IPPROTO_UDP || ip->frag_off & bpf_htons(IP_OFFSET) || ip->ihl < 5 ||
+	    (void *)(udp + 1) > c->end)
+		return judge_source(&vip);
+	if (!fence_lets_vip(&vip, bpf_ktime_get_boot_ns()))
+		return verdict(TC_ACT_SHOT, REASON_egress_ip_fenced);
+	d = (struct departure){
+	        .service = vip.service,
+	        .udp_at = (void *)udp - (void *)(long)skb->data,
+	        .from = ip->saddr,
+	        .to = ip->daddr,
+	        .sport = bpf_ntohs(udp->source),
+	        .dport = bpf_ntohs(udp->dest),
+	};
+	return leave_udp(skb, &d);
 }
 
 static __always_inline int judge_ipv6(struct cursor *c)
@@ -139,7 +166,7 @@ int egress(struct __sk_buff *skb)
 	case ETH_P_ARP:
 		return judge_arp(&c);
 	case ETH_P_IP:
-		return judge_ipv4(&c);
+		return judge_ipv4(skb, &c);
 	case ETH_P_IPV6:
 		return judge_ipv6(&c);
 	case ETH_P_8021Q:

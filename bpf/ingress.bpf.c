@@ -21,6 +21,7 @@ MAP(flows);
 MAP(steer);
 MAP(steer_key);
 MAP(media);
+MAP(sip_text);
 
 #include "lib/cursor.h"
 #include "lib/echo.h"

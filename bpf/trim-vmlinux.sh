@@ -12,8 +12,8 @@ BTF=${BTF:-/sys/kernel/btf/vmlinux}
 # Whole: typedefs, structs and enums; an anonymous enum by one of its values.
 whole='__s8 __u8 __s16 __u16 __s32 __u32 __s64 __u64 bool true __be16 __be32 __be64 __sum16 __wsum pid_t
 	__kernel_pid_t atomic_t __signalfn_t __sighandler_t
-	bpf_map_type xdp_action BPF_NOEXIST BPF_F_MMAPABLE BPF_RB_FORCE_WAKEUP IPPROTO_UDP
-	in6_addr ethhdr iphdr ipv6hdr udphdr xdp_md bpf_sock __sk_buff'
+	bpf_map_type xdp_action BPF_NOEXIST BPF_F_MMAPABLE BPF_RB_FORCE_WAKEUP IPPROTO_UDP BPF_FIB_LKUP_RET_SUCCESS BPF_F_MARK_MANGLED_0
+	in6_addr ethhdr iphdr ipv6hdr udphdr xdp_md bpf_sock __sk_buff bpf_fib_lookup'
 # Relocatable: struct:field,field
 kernel='sigaction:sa_handler k_sigaction:sa signal_struct:live,flags task_struct:tgid,signal'
 

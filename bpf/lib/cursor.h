@@ -23,6 +23,7 @@
 #define ARPOP_REQUEST 1
 #define ARPOP_REPLY   2
 #define IP_MF_OFFSET  0x3fff /* more fragments, or an offset */
+#define IP_OFFSET     0x1fff /* not the first fragment */
 
 /* RFC 826 with Ethernet and IPv4. Addresses in halves: they are 2-byte aligned. */
 struct arp_ipv4 {

@@ -12,7 +12,9 @@
 #include "lib/fence.h"
 #include "lib/forward.h"
 #include "lib/hold.h"
+#include "lib/relay.h"
 #include "lib/stats.h"
+#include "lib/steer.h"
 
 #define CONTEST_INTERVAL_NS 10000000ULL
 
@@ -114,6 +116,38 @@ static __always_inline void first_packet(const struct ethhdr *eth, __u32 service
 		event_send(event);
 }
 
+/* Media of a call, SIP, or neither. What has no ports, or not here, is the stack's. */
+static __always_inline int owner_udp(struct xdp_md *ctx, struct ethhdr *eth, struct iphdr *ip, __u32 service,
+                                     __u64 now_ns)
+{
+	struct udphdr *udp = (void *)ip + ip->ihl * 4;
+	struct service_conf *conf;
+	struct arrival a;
+	int action;
+
+	if (ip->frag_off & bpf_htons(IP_OFFSET))
+		return verdict(XDP_PASS, REASON_steer_fragment);
+	if (ip->ihl < 5 || (void *)(udp + 1) > (void *)(long)ctx->data_end)
+		return verdict(XDP_PASS, REASON_vip_passed);
+	a.slot = flow_first(bpf_ntohs(udp->dest));
+	if (a.slot) {
+		a.ctx = ctx;
+		a.eth = eth;
+		a.ip = ip;
+		a.udp = udp;
+		a.now_ns = now_ns;
+		a.service = service;
+		a.sport = bpf_ntohs(udp->source);
+		action = flow_arrived(&a);
+		if (action != NO_FLOW)
+			return action;
+	}
+	conf = bpf_map_lookup_elem(&service_conf, &service);
+	if (conf && conf->rescue_port && is_sip(conf, bpf_ntohs(udp->dest)))
+		return steer_sip(ctx, udp, conf, service);
+	return verdict(XDP_PASS, REASON_vip_passed);
+}
+
 static __always_inline int gate_ip(struct xdp_md *ctx, struct ethhdr *eth, struct iphdr *ip,
                                    const struct vip *vip)
 {
@@ -123,6 +157,8 @@ static __always_inline int gate_ip(struct xdp_md *ctx, struct ethhdr *eth, struc
 		if (draining(vip->service))
 			return hold_frame(ctx, vip->service, now_ns);
 		first_packet(eth, vip->service, now_ns);
+		if (ip->protocol == IPPROTO_UDP)
+			return owner_udp(ctx, eth, ip, vip->service, now_ns);
 		return verdict(XDP_PASS, REASON_vip_passed);
 	}
 	return forward_stale(ctx, eth, ip, vip, now_ns);

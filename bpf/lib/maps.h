@@ -92,6 +92,25 @@ struct abi_map {
 	__type(value, struct abi);
 };
 
+/*
+ * The head of a SIP datagram while a program looks at it, and zeros behind: words can
+ * be read where the text ends. The cursor is here and not on the stack because the
+ * verifier then takes it for anything, and does not follow each of its values. Private to XDP and TC on one
+ * CPU, which do not interrupt each other.
+ */
+#define SIP_TEXT_LEN 2048
+struct sip_text {
+	__u32 len; /* of what is in b[] */
+	__u32 at;  /* how far it has been read */
+	__u8 b[SIP_TEXT_LEN + 16];
+};
+struct sip_text_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sip_text);
+};
+
 struct counters_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
