@@ -45,13 +45,24 @@ int media_add_service(struct media *media, const struct keeper_conf *conf, struc
                       void (*on_seen)(void *context), void *context);
 /* table->origin changed: which calls the local server holds is worked out anew. */
 void media_origin_changed(struct media *media, int service);
-/* Writes what changed since the last call; after each handled datagram or replica message. */
+/* Whether this node owns the service: only at an owner the phones are heard. */
+void media_role(struct media *media, int service, bool owner, struct mono now);
+/*
+ * Writes what changed since the last call; after each handled datagram. A bounded
+ * number of dialogs a turn; the rest, and what changed without this being called
+ * (the replica's), follows as soon as the loop turns.
+ */
 void media_flush(struct media *media);
 
 /* The flows of a leg as they are in the maps now. NULL = none for this stream. */
 const struct flow *media_flow_of(const struct media *media, const struct dialog *dialog, unsigned int stream);
 /* True when no packet came from this leg's phone since `since`, while its media is not on hold. */
 bool media_is_silent(const struct media *media, const struct dialog *dialog, struct mono since);
+/*
+ * The same of a whole call that sipflip-calls holds, while this node has owned since
+ * then. False for every other call.
+ */
+bool media_call_is_silent(const struct media *media, const struct dialog *dialog, struct mono since);
 /*
  * A free even port of the VIP (and the odd one above) for a leg that the dead server had given none;
  * reserved until a dialog's SDP names it, or 60 s. 0 = none left.
