@@ -8,17 +8,31 @@
 
 #include <cmocka.h>
 
+#include "addr.h"
 #include "leg.h"
-#include "pairing.h"
 #include "rescue_plan.h"
+#include "rescue_step.h"
+#include "sipflip/control.h"
 
-#define SDP(proto, more) "v=0\r\no=- 1 1 IN IP4 h\r\nm=audio 4000 " proto " 0\r\n" more
+#define VIP              "10.9.0.100"
+#define SDP(proto, more) "v=0\r\no=- 1 1 IN IP4 h\r\nc=IN IP4 192.0.2.2\r\nm=audio 4000 " proto "\r\n" more
+#define TOLD(host, proto, more)                                                                              \
+	"v=0\r\no=- 1 1 IN IP4 s\r\nc=IN IP4 " host "\r\nm=audio 20000 " proto "\r\n" more
+#define PLAIN      SDP("RTP/AVP 0", "")
+#define TOLD_VIP   TOLD(VIP, "RTP/AVP 0", "")
+#define TOLD_PLAIN TOLD_VIP, TOLD_VIP
+#define KEY(letter)                                                                                          \
+	"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" letter "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
+#define PRINT(bytes) "a=fingerprint:sha-256 " bytes "\r\na=setup:actpass\r\n"
 
 static struct dialog_table table;
 static struct dialog *da, *db;
+static struct rescue_policy policy;
 
 static int setup(void **state)
 {
+	policy = (struct rescue_policy){0};
+	addr_parse(VIP, &policy.vip);
 	return dialog_table_init(&table, 64, 7);
 }
 
@@ -28,90 +42,167 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void call(const char *sdp_a, const char *sdp_b)
+static enum rescue_plan plan_of(const struct dialog *d)
 {
-	struct leg a = {.table = &table, .call_id = "a", .caller = "ann", .callee = "100", .sdp_in = sdp_a};
+	return rescue_plan_of(&table, d, &policy);
+}
+
+/* What each phone said, and what the server told each. */
+static void call(const char *sdp_a, const char *sdp_b, const char *told_a, const char *told_b)
+{
+	struct leg a = {.table = &table,
+	                .call_id = "a",
+	                .caller = "ann",
+	                .callee = "100",
+	                .sdp_in = sdp_a,
+	                .sdp_out = told_a};
 	struct leg b = {.table = &table,
 	                .call_id = "b",
 	                .caller = "ann",
 	                .callee = "100",
 	                .sdp_in = sdp_b,
+	                .sdp_out = told_b,
 	                .out = true};
 
+	dialog_table_clear(&table, 0);
 	leg_invite(&a, 0);
 	leg_invite(&b, 1);
 	db = leg_answer(&b, 10);
 	da = leg_answer(&a, 11);
-	assert_ptr_equal(pairing_consider(&table, da), db);
+	dialog_set_paired(&table, da, db, PAIRED_HEADER);
 }
 
-static void two_legs_with_plain_media_are_rescued(void **state)
+static void two_legs_with_plain_media_are_relayed(void **state)
 {
 	struct rescue_counts counts;
 
-	call(SDP("RTP/AVP", ""), SDP("RTP/AVP", ""));
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_agent);
-	assert_int_equal(rescue_plan_of(&table, db), PLAN_agent);
-	assert_string_equal(rescue_plan_text(PLAN_agent), "agent: two legs, 3pcc re-INVITE");
-	rescue_plan_counts(&table, 0, &counts);
+	call(PLAIN, PLAIN, TOLD_PLAIN);
+	assert_int_equal(plan_of(da), PLAN_relay);
+	assert_int_equal(plan_of(db), PLAN_relay);
+	assert_string_equal(rescue_plan_word(PLAN_relay), "relay");
+	assert_true(rescue_plan_keeps(PLAN_relay));
+	assert_true(rescue_plan_is_per_leg(PLAN_relay));
+	rescue_plan_counts(&table, 0, &policy, &counts);
 	assert_int_equal(counts.calls, 1);
 	assert_int_equal(counts.rescuable, 1);
 	assert_int_equal(counts.dialogs, 2);
+	assert_int_equal(counts.ringing, 0);
 }
 
 static void plan_follows_each_change(void **state)
 {
 	struct rescue_counts counts;
 
-	call(SDP("RTP/AVP", ""), SDP("RTP/AVP", ""));
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_agent);
+	call(PLAIN, PLAIN, TOLD_PLAIN);
+	assert_int_equal(plan_of(da), PLAN_relay);
 	dialog_set_state(&table, db, DIALOG_ENDED, mono_ns(5 * NS_PER_S));
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_hang_up);
-	assert_int_equal(rescue_plan_of(&table, db), PLAN_ended);
-	rescue_plan_counts(&table, 0, &counts);
+	assert_int_equal(plan_of(da), PLAN_hang_up);
+	assert_int_equal(plan_of(db), PLAN_ended);
+	rescue_plan_counts(&table, 0, &policy, &counts);
 	assert_int_equal(counts.rescuable, 0);
 }
 
 static void rescued_call_can_be_rescued_again(void **state)
 {
-	call(SDP("RTP/AVP", ""), SDP("RTP/AVP", ""));
+	call(PLAIN, PLAIN, TOLD_PLAIN);
 	dialog_set_state(&table, da, DIALOG_RESCUED, mono_ns(5 * NS_PER_S));
 	dialog_set_state(&table, db, DIALOG_RESCUED, mono_ns(5 * NS_PER_S));
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_agent);
+	assert_int_equal(plan_of(da), PLAN_relay);
 }
 
-static void single_leg_early_and_cut_ones_are_named(void **state)
+static void single_leg_is_rejoined_if_its_phone_called(void **state)
 {
 	struct leg a = {.table = &table, .call_id = "ivr", .caller = "ann", .callee = "100"};
+	struct leg b = {.table = &table, .call_id = "wakeup", .callee = "ann", .out = true};
+	struct rescue_counts counts;
 	struct dialog *d;
 
 	leg_invite(&a, 0);
 	d = leg_event(&a, 180, 1);
-	assert_int_equal(rescue_plan_of(&table, d), PLAN_early);
+	assert_int_equal(plan_of(d), PLAN_ringing_alone);
 	d = leg_answer(&a, 2);
-	assert_int_equal(rescue_plan_of(&table, d), PLAN_single_leg);
+	assert_int_equal(plan_of(d), PLAN_rejoin);
+	assert_true(rescue_plan_keeps(PLAN_rejoin));
+	rescue_plan_counts(&table, 0, &policy, &counts);
+	assert_int_equal(counts.rescuable, 1);
 	dialog_mark_ambiguous(&table, d);
-	assert_int_equal(rescue_plan_of(&table, d), PLAN_ambiguous);
-	call(SDP("RTP/AVP", ""), SDP("RTP/AVP", ""));
-	da->flags |= DIALOG_TRUNCATED;
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_truncated);
-	assert_int_equal(rescue_plan_of(&table, db), PLAN_truncated);
+	assert_int_equal(plan_of(d), PLAN_ambiguous);
+	leg_invite(&b, 0);
+	assert_int_equal(plan_of(leg_answer(&b, 1)), PLAN_single_leg);
+	assert_false(rescue_plan_keeps(PLAN_single_leg));
 }
 
-static void media_that_cannot_be_connected_is_named(void **state)
+static void ringing_call_with_both_legs_goes_on(void **state)
 {
-	call(SDP("RTP/SAVP", "a=crypto:1 x\r\n"), SDP("RTP/AVP", ""));
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_profile);
-	dialog_table_clear(&table, 0);
-	call(SDP("UDP/TLS/RTP/SAVPF", "a=fingerprint:sha-256 AA\r\n"),
-	     SDP("UDP/TLS/RTP/SAVPF", "a=fingerprint:sha-256 BB\r\n"));
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_dtls);
-	dialog_table_clear(&table, 0);
-	call(SDP("RTP/SAVP", "a=crypto:1 x\r\n"), SDP("RTP/SAVP", "a=crypto:1 y\r\n"));
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_agent);
-	dialog_table_clear(&table, 0);
-	call(NULL, SDP("RTP/AVP", ""));
-	assert_int_equal(rescue_plan_of(&table, da), PLAN_no_sdp);
+	struct leg a = {.table = &table, .call_id = "a", .caller = "ann", .callee = "100"};
+	struct leg b = {.table = &table, .call_id = "b", .caller = "ann", .callee = "100", .out = true};
+	struct rescue_counts counts;
+
+	leg_invite(&a, 0);
+	leg_invite(&b, 1);
+	db = leg_event(&b, 180, 2);
+	da = leg_event(&a, 180, 3);
+	dialog_set_paired(&table, da, db, PAIRED_HEADER);
+	assert_int_equal(plan_of(da), PLAN_ringing);
+	assert_int_equal(plan_of(db), PLAN_ringing);
+	rescue_plan_counts(&table, 0, &policy, &counts);
+	assert_int_equal(counts.ringing, 1);
+	assert_int_equal(counts.calls, 0);
+	db = leg_answer(&b, 4); /* the server died before it told the caller */
+	assert_int_equal(plan_of(db), PLAN_ringing);
+	da->flags |= DIALOG_NO_INVITE;
+	dialog_set_paired(&table, da, db, PAIRED_HEADER);
+	assert_int_equal(plan_of(da), PLAN_no_invite);
+}
+
+static void cut_header_is_named(void **state)
+{
+	call(PLAIN, PLAIN, TOLD_PLAIN);
+	da->flags |= DIALOG_TRUNCATED;
+	assert_int_equal(plan_of(da), PLAN_truncated);
+	assert_int_equal(plan_of(db), PLAN_truncated);
+}
+
+static void way_of_the_media_is_named(void **state)
+{
+	call(SDP("RTP/SAVP 0", KEY("a")), SDP("RTP/SAVP 0", KEY("b")), TOLD(VIP, "RTP/SAVP 0", KEY("c")),
+	     TOLD(VIP, "RTP/SAVP 0", KEY("d")));
+	assert_int_equal(plan_of(da), PLAN_rekey);
+	assert_true(rescue_plan_is_3pcc(PLAN_rekey));
+	call(SDP("UDP/TLS/RTP/SAVPF 0", PRINT("AA:AA")), SDP("UDP/TLS/RTP/SAVPF 0", PRINT("BB:BB")),
+	     TOLD(VIP, "UDP/TLS/RTP/SAVPF 0", PRINT("55:01")),
+	     TOLD(VIP, "UDP/TLS/RTP/SAVPF 0", PRINT("55:01")));
+	assert_int_equal(plan_of(da), PLAN_direct_dtls);
+	assert_string_equal(rescue_plan_word(PLAN_direct_dtls), "direct");
+	call(NULL, PLAIN, NULL, TOLD_VIP);
+	assert_int_equal(plan_of(da), PLAN_mute_no_sdp);
+	assert_false(rescue_plan_keeps(PLAN_mute_no_sdp));
+	call(PLAIN, PLAIN, TOLD("192.0.2.77", "RTP/AVP 0", ""), TOLD("192.0.2.77", "RTP/AVP 0", ""));
+	assert_int_equal(plan_of(da), PLAN_bypass);
+	policy.direct = true;
+	call(PLAIN, PLAIN, TOLD_PLAIN);
+	assert_int_equal(plan_of(da), PLAN_direct);
+}
+
+static void configured_modes_leave_the_call_to_others(void **state)
+{
+	policy.mode = RESCUE_SERVER;
+	call(PLAIN, PLAIN, TOLD_PLAIN);
+	assert_int_equal(plan_of(da), PLAN_server);
+	policy.mode = RESCUE_OFF;
+	call(PLAIN, PLAIN, TOLD_PLAIN);
+	assert_int_equal(plan_of(da), PLAN_off);
+}
+
+static void every_text_fits_a_line_of_the_command(void **state)
+{
+	int plan;
+
+	for (plan = 0; plan <= PLAN_ended; plan++) {
+		assert_true(strlen(rescue_plan_text(plan)) > 0);
+		assert_true(strlen(rescue_plan_text(plan)) < CTL_TEXT_LEN);
+		assert_true(strlen(rescue_plan_word(plan)) < 32);
+	}
 }
 
 static void pace_is_a_bucket(void **state)
@@ -276,16 +367,97 @@ static void hang_up_on_the_way_goes_to_the_other_leg(void **state)
 	                 RESCUE_ACK_A_FALLBACK | RESCUE_BYE_A | RESCUE_DONE);
 }
 
+static void leg_that_takes_it_is_acknowledged(void **state)
+{
+	struct rescue_leg_step step = {0};
+
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_START, 0, false), RESCUE_LEG_SEND);
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_ANSWER, 180, false), 0);
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_ANSWER, 200, false),
+	                 RESCUE_LEG_ACK | RESCUE_LEG_DONE);
+	assert_int_equal(step.state, LEG_TAKEN);
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_ANSWER, 200, false), RESCUE_LEG_ACK);
+}
+
+static void leg_ends_only_when_it_is_gone(void **state)
+{
+	static const struct {
+		int status;
+		bool real, silent;
+		enum rescue_leg_state state;
+	} cases[] = {
+	        {481, true, false, LEG_OVER},  {408, true, false, LEG_OVER}, {488, true, true, LEG_KEPT},
+	        {401, true, true, LEG_KEPT},   {407, true, false, LEG_KEPT}, {500, true, true, LEG_KEPT},
+	        {603, true, true, LEG_KEPT},   {302, true, true, LEG_KEPT},  {408, false, true, LEG_OVER},
+	        {408, false, false, LEG_KEPT},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rescue_leg_step step = {0};
+		bool over = cases[i].state == LEG_OVER;
+
+		rescue_leg_step(&step, LEG_EVENT_START, 0, false);
+		assert_int_equal(rescue_leg_step(&step, cases[i].real ? LEG_EVENT_ANSWER : LEG_EVENT_NONE,
+		                                 cases[i].status, cases[i].silent),
+		                 (over ? RESCUE_LEG_LOST : 0) | RESCUE_LEG_DONE);
+		assert_int_equal(step.state, cases[i].state);
+		assert_int_equal(step.status, cases[i].status);
+	}
+}
+
+static void leg_that_cannot_be_reached_is_tried_again_before_it_is_judged(void **state)
+{
+	struct rescue_leg_step step = {0};
+	int i;
+
+	rescue_leg_step(&step, LEG_EVENT_START, 0, false);
+	for (i = 0; i < RESCUE_RETRIES; i++) {
+		assert_int_equal(rescue_leg_step(&step, LEG_EVENT_NONE, 503, true), RESCUE_LEG_WAIT);
+		assert_int_equal(rescue_leg_step(&step, LEG_EVENT_RETRY, 0, false), RESCUE_LEG_SEND);
+	}
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_NONE, 503, true),
+	                 RESCUE_LEG_LOST | RESCUE_LEG_DONE);
+}
+
+static void leg_raises_its_session_timer_once(void **state)
+{
+	struct rescue_leg_step step = {0};
+
+	rescue_leg_step(&step, LEG_EVENT_START, 0, false);
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_ANSWER, 422, false), RESCUE_LEG_SEND);
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_ANSWER, 422, false), RESCUE_LEG_DONE);
+	assert_int_equal(step.state, LEG_KEPT);
+}
+
+static void leg_in_glare_waits_a_few_times(void **state)
+{
+	struct rescue_leg_step step = {0};
+	int i;
+
+	rescue_leg_step(&step, LEG_EVENT_START, 0, false);
+	for (i = 0; i < RESCUE_RETRIES; i++) {
+		assert_int_equal(rescue_leg_step(&step, LEG_EVENT_ANSWER, 491, false), RESCUE_LEG_WAIT);
+		assert_int_equal(rescue_leg_step(&step, LEG_EVENT_RETRY, 0, false), RESCUE_LEG_SEND);
+	}
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_ANSWER, 491, false), RESCUE_LEG_DONE);
+	assert_int_equal(rescue_leg_step(&step, LEG_EVENT_RETRY, 0, false), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        T(two_legs_with_plain_media_are_rescued),
+	        T(two_legs_with_plain_media_are_relayed),
 	        T(plan_follows_each_change),
 	        T(rescued_call_can_be_rescued_again),
-	        T(single_leg_early_and_cut_ones_are_named),
-	        T(media_that_cannot_be_connected_is_named),
+	        T(single_leg_is_rejoined_if_its_phone_called),
+	        T(ringing_call_with_both_legs_goes_on),
+	        T(cut_header_is_named),
+	        T(way_of_the_media_is_named),
+	        T(configured_modes_leave_the_call_to_others),
+	        T(every_text_fits_a_line_of_the_command),
 	        T(pace_is_a_bucket),
 	        T(both_answer_and_both_are_acknowledged),
 	        T(repeated_2xx_is_acknowledged_again),
@@ -297,6 +469,11 @@ int main(void)
 	        T(unreachable_phone_is_tried_again_before_it_is_given_up),
 	        T(retry_after_glare_waits_as_rfc_3261_14_1_says),
 	        T(hang_up_on_the_way_goes_to_the_other_leg),
+	        T(leg_that_takes_it_is_acknowledged),
+	        T(leg_ends_only_when_it_is_gone),
+	        T(leg_that_cannot_be_reached_is_tried_again_before_it_is_judged),
+	        T(leg_raises_its_session_timer_once),
+	        T(leg_in_glare_waits_a_few_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #define START_NS 1000000000000ULL
 
 static struct dialog_table table;
+static struct rescue_policy policy;
 static struct track track;
 static struct mono now = {2 * (int64_t)START_NS};
 
@@ -100,7 +101,8 @@ static void call_through_a_real_b2bua_is_two_paired_dialogs(void **state)
 	assert_int_equal(b->acked, 1);
 	assert_true(a->sdp_in_len > 100 && a->sdp_out_len > 100);
 	assert_true(b->sdp_in_len > 100 && b->sdp_out_len > 100);
-	assert_int_equal(rescue_plan_of(&table, a), PLAN_agent);
+	addr_parse("10.77.0.10", &policy.vip);
+	assert_int_equal(rescue_plan_of(&table, a, &policy), PLAN_relay);
 	assert_int_equal(track.counters.track_messages, 8);
 	assert_int_equal(track.counters.track_paired, 1);
 }
@@ -110,7 +112,7 @@ static void bye_ends_both_legs_of_the_recorded_call(void **state)
 	play(B2BUA, 0, 10); /* the caller's BYE and its 200 */
 	assert_int_equal(leg(DIALOG_UAS)->state, DIALOG_ENDED);
 	assert_int_equal(leg(DIALOG_UAC)->state, DIALOG_CONFIRMED);
-	assert_int_equal(rescue_plan_of(&table, leg(DIALOG_UAC)), PLAN_hang_up);
+	assert_int_equal(rescue_plan_of(&table, leg(DIALOG_UAC), &policy), PLAN_hang_up);
 	play(B2BUA, 10, 12);
 	assert_int_equal(leg(DIALOG_UAC)->state, DIALOG_ENDED);
 	assert_int_equal(leg(DIALOG_UAC)->local_cseq, 15318);

@@ -69,8 +69,10 @@ static uint64_t age_ns(struct mono since, struct mono now)
 
 static void fill_dialog(struct service *svc, const struct dialog *d, struct mono now, struct ctl_dialog *ret)
 {
+	const struct rescue_policy policy = rescue_policy_of(&svc->conf);
 	char addr[ADDR_TEXT_LEN];
 	bool uas = d->role == DIALOG_UAS;
+	enum rescue_plan plan;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->head.type = CTL_DIALOG;
@@ -90,7 +92,10 @@ static void fill_dialog(struct service *svc, const struct dialog *d, struct mono
 	snprintf(ret->flow, sizeof(ret->flow), addr_is_v4(&d->flow_addr) ? "%s:%u" : "[%s]:%u", addr,
 	         d->flow_port);
 	copy_text(ret->paired_by, sizeof(ret->paired_by), dialog_paired_name(d->paired));
-	copy_text(ret->plan, sizeof(ret->plan), rescue_plan_text(rescue_plan_of(&svc->table, d)));
+	plan = rescue_plan_of(&svc->table, d, &policy);
+	copy_text(ret->plan, sizeof(ret->plan), rescue_plan_text(plan));
+	copy_text(ret->plan_name, sizeof(ret->plan_name), rescue_plan_word(plan));
+	ret->rescuable = rescue_plan_keeps(plan);
 }
 
 /* 0, -EAGAIN when the reader is slow, or -errno. */

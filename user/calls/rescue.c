@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The rescue of a service's calls after a takeover: which ones, how fast, and the
- * steps of each (rescue_plan.h has the machine). Owns the agent on the VIP's
- * rescue port. All of a call's dialog state is in the table; what is kept here
- * about a call lasts only for the rescue itself.
+ * The rescue of a service's calls after a takeover: which ones, in what order and
+ * how fast; rescue_call.c has the steps of each. Owns the agent on the VIP's rescue
+ * port. All of a call's dialog state is in the table; what is kept here about a
+ * call lasts only for the rescue itself.
  */
 #include "addr.h"
 #include "rescue_agent.h"
@@ -16,19 +16,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#pragma weak media_is_silent /* until it is there */
+
 #define BIND_RETRY_MS 1000
 #define PACE_MS       5
+#define SECOND_MS     1000
 
-#define A 0
-#define B 1
+/*
+ * Calls that the relay carries wait so long: before, nobody can know whose media is
+ * silent, and those come first.
+ */
+#define SETTLE_NS (100 * NS_PER_MS)
 
-static void report(struct rescue *rescue)
+/* What comes first. */
+enum order {
+	ORDER_SILENT = 0, /* nothing is heard until the phones were asked */
+	ORDER_HANG_UP,
+	ORDER_OTHERS, /* oldest first */
+	ORDER_RELAY,  /* not settled yet whether it is silent */
+};
+
+void rescue_report(struct rescue *rescue)
 {
 	if (rescue->callbacks.progress)
 		rescue->callbacks.progress(rescue->context, &rescue->progress);
 }
 
-static struct ctl_outcome *outcome_of(struct rescue *rescue, uint64_t number)
+struct ctl_outcome *rescue_outcome_of(struct rescue *rescue, uint64_t number)
 {
 	if (number + RESCUE_OUTCOMES < rescue->n_outcomes)
 		return NULL; /* overwritten by newer ones */
@@ -60,210 +74,7 @@ const struct rescue_counters *rescue_counters(const struct rescue *rescue)
 	return &rescue->counters;
 }
 
-/* --- the steps of one call ------------------------------------------------------- */
-
-static struct dialog *live(struct rescue_call *call, int leg)
-{
-	struct dialog *d = call->leg[leg].dialog;
-
-	return dialog_is_of_call(call->rescue->table, d, call->number) ? d : NULL;
-}
-
-static void act(struct rescue_call *call, uint32_t actions);
-
-static void on_retry(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_t *arg)
-{
-	struct rescue_call *call = (struct rescue_call *)arg;
-
-	act(call, rescue_step(&call->step, RESCUE_RETRY, 0, false));
-}
-
-static void arm_retry(struct rescue_call *call, int leg)
-{
-	struct dialog *d = live(call, leg);
-	int64_t ns = d ? rescue_retry_ns(d, (uint32_t)random()) : 0;
-
-	if (!call->retry)
-		call->retry = su_timer_create(su_root_task(call->rescue->root), 0);
-	if (call->retry)
-		su_timer_set_interval(call->retry, on_retry, (su_timer_arg_t *)call,
-		                      (su_duration_t)(ns / NS_PER_MS));
-}
-
-static int on_invite_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
-{
-	struct rescue_leg *leg = magic;
-	struct rescue_call *call = leg->call;
-	int which = leg == &call->leg[A] ? A : B;
-	int status = nta_outgoing_status(orq);
-	struct dialog *d = live(call, which);
-	bool unreachable;
-
-	if (status < 200)
-		return 0;
-	unreachable = !rescue_heard(call->rescue, d, orq, sip) && status != 408;
-	if (status >= 300) {
-		leg->invite = NULL;
-		nta_outgoing_destroy(orq);
-	}
-	if (unreachable) {
-		act(call, rescue_step(&call->step, which == A ? RESCUE_UNREACHABLE_A : RESCUE_UNREACHABLE_B,
-		                      status, false));
-		return 0;
-	}
-	act(call, rescue_step(&call->step, which == A ? RESCUE_ANSWER_A : RESCUE_ANSWER_B, status,
-	                      rescue_has_sdp(sip)));
-	return 0;
-}
-
-static void send_invite(struct rescue_call *call, int which)
-{
-	struct rescue *rescue = call->rescue;
-	struct dialog *d = live(call, which), *other = live(call, !which);
-	struct rescue_leg *leg = &call->leg[which];
-	char sdp[DIALOG_SDP_LEN];
-	int len = 0;
-
-	if (d && other && which == B)
-		len = rescue_sdp_across(rescue, d, other, false, sdp, sizeof(sdp));
-	if (d && other && len >= 0) {
-		bool first = !call->step.retries_a && !call->step.retries_b;
-
-		leg->cseq = dialog_take_cseq(rescue->table, d, first ? RESCUE_CSEQ_MARGIN : 1);
-		leg->invite = rescue_send(rescue, d, SIP_METHOD_INVITE, leg->cseq, len ? sdp : NULL,
-		                          (size_t)len, on_invite_answer, leg);
-	}
-	if (!leg->invite) {
-		/* as if the phone had refused */
-		act(call,
-		    rescue_step(&call->step, which == A ? RESCUE_ANSWER_A : RESCUE_ANSWER_B, 500, false));
-		return;
-	}
-	if (!rescue->progress.first_reinvite_ns) {
-		rescue->progress.first_reinvite_ns = (uint64_t)rescue_now().ns;
-		report(rescue);
-	}
-}
-
-static void ack(struct rescue_call *call, int which, bool answer)
-{
-	struct dialog *d = live(call, which), *other = live(call, !which);
-	char sdp[DIALOG_SDP_LEN];
-	int len = 0;
-
-	if (!d)
-		return;
-	if (which == A && answer && other)
-		len = rescue_sdp_across(call->rescue, d, other, true, sdp, sizeof(sdp));
-	else if (which == A)
-		len = rescue_sdp_fallback(call->rescue, d, sdp, sizeof(sdp));
-	rescue_ack(call->rescue, d, &call->leg[which].invite, call->leg[which].cseq, len > 0 ? sdp : NULL,
-	           len > 0 ? (size_t)len : 0);
-}
-
-static void end(struct rescue_call *call, int which)
-{
-	struct dialog *d = live(call, which);
-
-	if (d)
-		dialog_set_state(call->rescue->table, d, DIALOG_ENDED, rescue_now());
-}
-
-static void bye(struct rescue_call *call, int which)
-{
-	struct dialog *d = live(call, which);
-
-	if (d)
-		rescue_bye(call->rescue, d, NULL);
-}
-
-static void describe(struct rescue_call *call, struct ctl_outcome *outcome)
-{
-	const char *why = "";
-
-	if (call->step.state == STEP_RESCUED)
-		why = "both phones took the re-INVITE";
-	else if (call->hang_up)
-		why = "one phone had hung up: BYE to the other";
-	else if (call->leg[A].dialog->state == DIALOG_ENDED || call->leg[B].dialog->state == DIALOG_ENDED)
-		why = "a leg was gone: the other was hung up";
-	else
-		why = "re-INVITE refused: both legs left as they were";
-	snprintf(outcome->text, sizeof(outcome->text), "%s", why);
-}
-
-static void finish(struct rescue_call *call)
-{
-	struct rescue *rescue = call->rescue;
-	bool rescued = call->step.state == STEP_RESCUED;
-	struct ctl_outcome *outcome = outcome_of(rescue, call->outcome);
-	int i;
-
-	if (call->done)
-		return;
-	call->done = true;
-	for (i = A; i <= B; i++) {
-		struct dialog *d = live(call, i);
-
-		if (d && dialog_is_up(d))
-			dialog_set_state(rescue->table, d, rescued ? DIALOG_RESCUED : DIALOG_CONFIRMED,
-			                 rescue_now());
-	}
-	if (call->retry)
-		su_timer_destroy(call->retry);
-	call->retry = NULL;
-	rescue->progress.last_done_ns = (uint64_t)rescue_now().ns;
-	if (outcome) {
-		outcome->result = call->hang_up ? 3 : rescued ? 1 : 2;
-		outcome->status_a = call->step.status_a;
-		outcome->status_b = call->step.status_b;
-		outcome->done_ns = rescue->progress.last_done_ns;
-		describe(call, outcome);
-	}
-	if (call->hang_up) {
-		rescue->progress.skipped++;
-		rescue->counters.rescue_skipped++;
-	} else if (rescued) {
-		rescue->progress.rescued++;
-		rescue->counters.rescue_rescued++;
-	} else {
-		rescue->progress.failed++;
-		rescue->counters.rescue_failed++;
-	}
-	report(rescue);
-}
-
-static void act(struct rescue_call *call, uint32_t actions)
-{
-	if (actions & RESCUE_SEND_INVITE_A)
-		send_invite(call, A);
-	if (actions & RESCUE_SEND_INVITE_B)
-		send_invite(call, B);
-	if (actions & RESCUE_ACK_A_ANSWER)
-		ack(call, A, true);
-	if (actions & RESCUE_ACK_A_FALLBACK)
-		ack(call, A, false);
-	if (actions & RESCUE_ACK_B)
-		ack(call, B, false);
-	if (actions & RESCUE_BYE_A)
-		bye(call, A);
-	if (actions & RESCUE_BYE_B)
-		bye(call, B);
-	if (actions & RESCUE_END_A)
-		end(call, A);
-	if (actions & RESCUE_END_B)
-		end(call, B);
-	if (actions & RESCUE_WAIT_A)
-		arm_retry(call, A);
-	if (actions & RESCUE_WAIT_B)
-		arm_retry(call, B);
-	if (actions & RESCUE_DONE)
-		finish(call);
-}
-
-/* --- which calls, how fast --------------------------------------------------------- */
-
-static struct rescue_call *call_of(const struct rescue *rescue, const struct dialog *dialog)
+struct rescue_call *rescue_call_of(const struct rescue *rescue, const struct dialog *dialog)
 {
 	uint32_t i = rescue->call_of[dialog - rescue->table->dialogs];
 
@@ -274,23 +85,30 @@ static struct rescue_call *call_of(const struct rescue *rescue, const struct dia
 
 bool rescue_is_under_way(const struct rescue *rescue, const struct dialog *dialog)
 {
-	const struct rescue_call *call = call_of(rescue, dialog);
+	const struct rescue_call *call = rescue_call_of(rescue, dialog);
 
 	return call && !call->done;
 }
 
+bool rescue_is_silent(struct rescue *rescue, const struct dialog *dialog, struct mono since)
+{
+	if (rescue->callbacks.silent)
+		return rescue->callbacks.silent(rescue->context, dialog, since);
+	return rescue->media && media_is_silent(rescue->media, dialog, since);
+}
+
+/* --- legs that end -------------------------------------------------------------- */
+
 void rescue_leg_gone(struct rescue *rescue, struct dialog *dialog, const char *reason)
 {
-	struct rescue_call *call = call_of(rescue, dialog);
+	struct rescue_call *call = rescue_call_of(rescue, dialog);
 	struct dialog *other = dialog_peer(rescue->table, dialog);
 
 	if (call && !call->done) {
-		act(call,
-		    rescue_step(&call->step, call->leg[A].dialog == dialog ? RESCUE_GONE_A : RESCUE_GONE_B, 0,
-		                false));
+		rescue_call_gone(call, dialog, reason);
 		return;
 	}
-	if (!other || !dialog_is_up(other))
+	if (rescue_join_leg_gone(rescue, dialog) || !other || !dialog_is_up(other))
 		return;
 	rescue->counters.rescue_passed_bye++;
 	rescue_bye(rescue, other, reason);
@@ -317,70 +135,76 @@ void rescue_note(struct rescue *rescue, struct dialog *dialog)
 		rescue_leg_gone(rescue, dialog, NULL);
 }
 
-/* Each when its turn comes: to mark all at once would send the whole table to the peer first. */
-static void mark_rescuing(struct rescue_call *call)
+/* --- which calls, in what order ----------------------------------------------------- */
+
+static uint8_t order_of(struct rescue *rescue, const struct rescue_call *call)
 {
-	int i;
+	if (call->plan == PLAN_hang_up)
+		return ORDER_HANG_UP;
+	if (rescue_plan_is_3pcc(call->plan) || call->plan == PLAN_rejoin)
+		return ORDER_SILENT;
+	if (!rescue->settled)
+		return ORDER_RELAY;
+	if (rescue_is_silent(rescue, call->leg[0].dialog, rescue->since) ||
+	    rescue_is_silent(rescue, call->leg[1].dialog, rescue->since))
+		return ORDER_SILENT;
+	return ORDER_OTHERS;
+}
 
-	for (i = A; i <= B; i++) {
-		struct dialog *d = live(call, i);
+static int compare_turns(const void *x, const void *y, void *arg)
+{
+	const struct rescue_call *calls = arg, *a = &calls[*(const uint32_t *)x],
+	                         *b = &calls[*(const uint32_t *)y];
+	int64_t age = mono_diff(a->leg[0].dialog->at_answer, b->leg[0].dialog->at_answer);
 
-		if (d && dialog_is_up(d))
-			dialog_set_state(call->rescue->table, d, DIALOG_RESCUING, rescue_now());
+	if (a->order != b->order)
+		return a->order < b->order ? -1 : 1;
+	return age < 0 ? -1 : age > 0;
+}
+
+static void sort_turns(struct rescue *rescue)
+{
+	uint32_t i;
+
+	for (i = rescue->next_call; i < rescue->n_calls; i++) {
+		struct rescue_call *call = &rescue->calls[rescue->order[i]];
+
+		call->order = order_of(rescue, call);
 	}
+	qsort_r(rescue->order + rescue->next_call, rescue->n_calls - rescue->next_call,
+	        sizeof(*rescue->order), compare_turns, rescue->calls);
 }
 
-static void start_call(struct rescue_call *call)
+static void enter(struct rescue *rescue, struct dialog *a, struct dialog *b, enum rescue_plan plan)
 {
-	struct ctl_outcome *outcome = outcome_of(call->rescue, call->outcome);
-
-	if (call->done)
-		return; /* a leg went before its turn came */
-	if (outcome)
-		outcome->started_ns = (uint64_t)rescue_now().ns;
-	if (call->hang_up) {
-		bye(call, A);
-		finish(call);
-		return;
-	}
-	mark_rescuing(call);
-	act(call, rescue_step(&call->step, RESCUE_START, 0, false));
-}
-
-static void on_pace(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_t *arg)
-{
-	struct rescue *rescue = (struct rescue *)arg;
-
-	while (rescue->running && rescue->agent && rescue->next_call < rescue->n_calls &&
-	       rescue_pace_take(&rescue->pace, rescue_now()))
-		start_call(&rescue->calls[rescue->next_call++]);
-	if (rescue->running && rescue->next_call < rescue->n_calls)
-		su_timer_set_interval(rescue->pace_timer, on_pace, (su_timer_arg_t *)rescue, PACE_MS);
-}
-
-static void enter(struct rescue *rescue, struct dialog *a, struct dialog *b, bool hang_up)
-{
-	struct rescue_call *call = &rescue->calls[rescue->n_calls++];
+	uint32_t i = rescue->n_calls++;
+	struct rescue_call *call = &rescue->calls[i];
 
 	*call = (struct rescue_call){
 	        .rescue = rescue,
 	        .number = a->call,
 	        .leg = {{.call = call, .dialog = a}, {.call = call, .dialog = b}},
-	        .hang_up = hang_up,
+	        .plan = (uint8_t)plan,
 	        .outcome = new_outcome(rescue, a),
 	};
-	rescue->call_of[a - rescue->table->dialogs] = rescue->n_calls;
-	rescue->call_of[b - rescue->table->dialogs] = rescue->n_calls;
+	rescue->order[i] = i;
+	rescue->call_of[a - rescue->table->dialogs] = i + 1;
+	if (b)
+		rescue->call_of[b - rescue->table->dialogs] = i + 1;
 	rescue->progress.calls++;
 }
 
-static void skip(struct rescue *rescue, struct dialog *dialog, enum rescue_plan plan)
+/* Nothing can be done for its media or for finding its phones; what they send is answered all the same. */
+static void skip(struct rescue *rescue, struct dialog *dialog, struct dialog *peer, enum rescue_plan plan)
 {
-	struct ctl_outcome *outcome = outcome_of(rescue, new_outcome(rescue, dialog));
+	struct ctl_outcome *outcome = rescue_outcome_of(rescue, new_outcome(rescue, dialog));
 
 	outcome->result = 3;
 	outcome->started_ns = outcome->done_ns = (uint64_t)rescue_now().ns;
 	snprintf(outcome->text, sizeof(outcome->text), "%s", rescue_plan_text(plan));
+	dialog_set_origin(rescue->table, dialog, 0);
+	if (peer)
+		dialog_set_origin(rescue->table, peer, 0);
 	rescue->progress.calls++;
 	rescue->progress.skipped++;
 	rescue->counters.rescue_skipped++;
@@ -394,42 +218,145 @@ static bool is_leg_a(const struct dialog *d, const struct dialog *peer)
 	return d->at_invite.ns < peer->at_invite.ns || (d->at_invite.ns == peer->at_invite.ns && d < peer);
 }
 
-static void plan_calls(struct rescue *rescue)
+static void consider(struct rescue *rescue, struct dialog *d)
 {
-	struct dialog *d = NULL, *peer;
+	enum rescue_plan plan = rescue_plan_of(rescue->table, d, &rescue->policy);
+	struct dialog *peer = dialog_peer(rescue->table, d);
 
-	while ((d = dialog_next(rescue->table, d)) && rescue->n_calls < rescue->max_calls) {
-		enum rescue_plan plan;
-
-		if (d->service != rescue->conf.head.service || !dialog_is_up(d))
-			continue;
-		plan = rescue_plan_of(rescue->table, d);
-		peer = dialog_peer(rescue->table, d);
-		if (plan == PLAN_hang_up)
-			enter(rescue, d, peer, true);
-		else if (plan == PLAN_agent && is_leg_a(d, peer))
-			enter(rescue, d, peer, false);
-		else if (plan != PLAN_agent && (!peer || !dialog_is_up(peer) || is_leg_a(d, peer)))
-			skip(rescue, d, plan);
+	switch (plan) {
+	case PLAN_hang_up:
+		enter(rescue, d, peer, plan);
+		break;
+	case PLAN_rejoin:
+		enter(rescue, d, NULL, plan);
+		break;
+	case PLAN_ringing: /* rescue_ring.c */
+	case PLAN_proxied: /* the server that runs here forwards it like the one before */
+	case PLAN_off:
+	case PLAN_server:
+	case PLAN_ended:
+		break;
+	default:
+		if (rescue_plan_is_3pcc(plan) || rescue_plan_is_per_leg(plan)) {
+			if (is_leg_a(d, peer))
+				enter(rescue, d, peer, plan);
+		} else if (!peer || !dialog_is_up(peer) || is_leg_a(d, peer)) {
+			skip(rescue, d, peer, plan);
+		}
 	}
 }
 
-/* --- the agent ------------------------------------------------------------------- */
+static bool is_local(const struct rescue *rescue, const struct dialog *d)
+{
+	return d->origin && d->origin == rescue->table->origin;
+}
+
+/* Some server's that is not there any more, or left half-way by an agent that died. */
+static bool is_orphan(const struct rescue *rescue, const struct dialog *d)
+{
+	return (d->origin && !is_local(rescue, d)) || d->state == DIALOG_RESCUING;
+}
+
+static void plan_calls(struct rescue *rescue, bool only_orphans)
+{
+	struct dialog *d = NULL;
+
+	while ((d = dialog_next(rescue->table, d)) && rescue->n_calls < rescue->max_calls) {
+		if (d->service != rescue->conf.head.service || !dialog_is_up(d) || is_local(rescue, d) ||
+		    rescue_is_under_way(rescue, d))
+			continue;
+		if (!only_orphans || is_orphan(rescue, d))
+			consider(rescue, d);
+	}
+}
+
+/* --- how fast ------------------------------------------------------------------------ */
+
+static void settle(struct rescue *rescue, struct mono now)
+{
+	if (rescue->settled || mono_before(now, rescue->settle))
+		return;
+	rescue->settled = true;
+	sort_turns(rescue);
+}
+
+static void on_pace(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_t *arg)
+{
+	struct rescue *rescue = (struct rescue *)arg;
+
+	if (!rescue->running)
+		return;
+	settle(rescue, rescue_now());
+	while (rescue->agent && rescue->next_call < rescue->n_calls) {
+		struct rescue_call *call = &rescue->calls[rescue->order[rescue->next_call]];
+
+		if (call->order == ORDER_RELAY || !rescue_pace_take(&rescue->pace, rescue_now()))
+			break;
+		rescue->next_call++;
+		rescue_call_start(call);
+	}
+	if (rescue->next_call < rescue->n_calls)
+		su_timer_set_interval(rescue->pace_timer, on_pace, arg, PACE_MS);
+}
 
 static void forget_calls(struct rescue *rescue)
 {
 	uint32_t i;
 
 	for (i = 0; i < rescue->n_calls; i++)
-		if (rescue->calls[i].retry)
-			su_timer_destroy(rescue->calls[i].retry);
+		rescue_call_forget(&rescue->calls[i]);
 	memset(rescue->call_of, 0, rescue->table->max * sizeof(*rescue->call_of));
 	rescue->n_calls = rescue->next_call = 0;
 }
 
+/* The places of a rescue that is over are free for the next one. */
+static void make_room(struct rescue *rescue)
+{
+	uint32_t i;
+
+	for (i = 0; i < rescue->n_calls; i++)
+		if (!rescue->calls[i].done)
+			return;
+	forget_calls(rescue);
+}
+
+static void adopt_orphans(struct rescue *rescue)
+{
+	uint32_t before;
+
+	make_room(rescue);
+	before = rescue->progress.calls;
+	plan_calls(rescue, true);
+	if (rescue->progress.calls == before)
+		return;
+	rescue->counters.rescue_orphans += rescue->progress.calls - before;
+	sort_turns(rescue);
+	rescue_report(rescue);
+	on_pace(NULL, NULL, (su_timer_arg_t *)rescue);
+}
+
+static void on_second(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_t *arg)
+{
+	struct rescue *rescue = (struct rescue *)arg;
+
+	if (!rescue->running)
+		return;
+	su_timer_set_interval(rescue->second_timer, on_second, arg, SECOND_MS);
+	if (rescue->settled && rescue->next_call < rescue->n_calls)
+		sort_turns(rescue);
+	/* As long as nobody knows which server runs here, none of its calls may be taken from it. */
+	if (rescue->table->origin)
+		adopt_orphans(rescue);
+	if (rescue->agent)
+		rescue_timer_tick(rescue, rescue_now());
+}
+
+/* --- the agent ------------------------------------------------------------------- */
+
 static void close_agent(struct rescue *rescue)
 {
 	rescue_ring_stop(rescue);
+	rescue_timer_stop(rescue);
 	rescue_join_stop(rescue);
 	rescue_pass_forget_all(rescue);
 	if (rescue->leg)
@@ -510,17 +437,20 @@ int rescue_new(su_root_t *root, const struct keeper_conf *conf, struct track *tr
 		return -ENOMEM;
 	rescue->root = root;
 	rescue->conf = *conf;
+	rescue->policy = rescue_policy_of(conf);
 	rescue->track = track;
 	rescue->table = track->table;
 	rescue->callbacks = *callbacks;
 	rescue->context = context;
 	rescue->max_calls = track->table->max;
 	rescue->calls = calloc(rescue->max_calls, sizeof(*rescue->calls));
+	rescue->order = calloc(rescue->max_calls, sizeof(*rescue->order));
 	rescue->call_of = calloc(track->table->max, sizeof(*rescue->call_of));
 	rescue->bind_timer = su_timer_create(su_root_task(root), BIND_RETRY_MS);
 	rescue->pace_timer = su_timer_create(su_root_task(root), PACE_MS);
+	rescue->second_timer = su_timer_create(su_root_task(root), SECOND_MS);
 	if (!rescue->calls || !rescue->call_of || !rescue->bind_timer || !rescue->pace_timer ||
-	    rescue_pass_new(rescue)) {
+	    !rescue->second_timer || !rescue->order || rescue_pass_new(rescue) || rescue_timer_new(rescue)) {
 		rescue_free(rescue);
 		return -ENOMEM;
 	}
@@ -538,6 +468,10 @@ void rescue_free(struct rescue *rescue)
 	if (rescue->passes)
 		close_agent(rescue);
 	rescue_pass_free(rescue);
+	rescue_timer_free(rescue);
+	if (rescue->second_timer)
+		su_timer_destroy(rescue->second_timer);
+	free(rescue->order);
 	if (rescue->bind_timer)
 		su_timer_destroy(rescue->bind_timer);
 	if (rescue->pace_timer)
@@ -552,24 +486,45 @@ void rescue_set_media(struct rescue *rescue, struct media *media)
 	rescue->media = media;
 }
 
-void rescue_resume(struct rescue *rescue, uint64_t epoch, struct mono now)
+static void run(struct rescue *rescue, struct mono since)
 {
-	rescue->progress.epoch = epoch;
 	rescue->running = true;
+	rescue->since = since;
+	rescue->settle = mono_add(since, SETTLE_NS);
+	rescue->settled = false;
+	su_timer_set_interval(rescue->second_timer, on_second, (su_timer_arg_t *)rescue, SECOND_MS);
 }
 
 void rescue_start(struct rescue *rescue, uint64_t epoch, uint64_t flipped_ns, struct mono now)
 {
-	if (rescue->running)
-		rescue_stop(rescue);
-	rescue->progress = (struct keeper_rescue){.epoch = epoch};
-	rescue->running = true;
 	if (rescue->conf.rescue_mode != RESCUE_AGENT)
 		return;
-	plan_calls(rescue);
+	if (rescue->running && rescue->progress.epoch == epoch) {
+		run(rescue, now);
+		rescue_ring_start(rescue, now);
+		adopt_orphans(rescue);
+		return;
+	}
+	rescue_stop(rescue);
+	rescue->progress = (struct keeper_rescue){.epoch = epoch};
 	rescue_pace_init(&rescue->pace, rescue->conf.rescue_rate, now);
-	report(rescue);
+	run(rescue, mono_ns((int64_t)flipped_ns));
+	plan_calls(rescue, false);
+	sort_turns(rescue);
+	rescue_ring_start(rescue, now);
+	rescue_report(rescue);
 	on_pace(NULL, NULL, (su_timer_arg_t *)rescue);
+}
+
+void rescue_resume(struct rescue *rescue, uint64_t epoch, struct mono now)
+{
+	if (rescue->running || rescue->conf.rescue_mode != RESCUE_AGENT)
+		return;
+	rescue->progress = (struct keeper_rescue){.epoch = epoch};
+	rescue_pace_init(&rescue->pace, rescue->conf.rescue_rate, now);
+	run(rescue, now);
+	rescue_ring_start(rescue, now);
+	adopt_orphans(rescue);
 }
 
 void rescue_stop(struct rescue *rescue)
@@ -578,6 +533,7 @@ void rescue_stop(struct rescue *rescue)
 		return;
 	rescue->running = false;
 	su_timer_reset(rescue->pace_timer);
+	su_timer_reset(rescue->second_timer);
 	forget_calls(rescue);
 	/* With the agent go its transactions: none of them may be repeated by a node that does not own. */
 	if (rescue->agent) {

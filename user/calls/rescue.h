@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The agent that goes on with the calls of a server that died: one for each
- * service, on its own SIP port of the VIP. After a takeover it re-INVITEs both
- * legs inside their dialogs (rescue_plan.h), and from then on it is their
- * back-to-back user agent: BYE, re-INVITE and UPDATE pass across. All it knows
- * of a call is in the dialog table, which the replica carries, so that a restart
- * of this process or a second takeover finds it again.
+ * service, on its own SIP port of the VIP, to which the kernel steers what belongs
+ * to these calls; phones only ever see the VIP's SIP port. After a takeover it
+ * re-INVITEs the legs inside their dialogs (rescue_plan.h, rescue_step.h), and from
+ * then on it is their back-to-back user agent. All it knows of a call is in the
+ * dialog table, which the replica carries, so that a restart of this process or a
+ * second takeover finds it again.
  */
 #ifndef SIPFLIP_CALLS_RESCUE_H
 #define SIPFLIP_CALLS_RESCUE_H
@@ -26,6 +27,8 @@ struct rescue_callbacks {
 	void (*progress)(void *context, const struct keeper_rescue *progress);
 	/* The port could not be bound (or now it could: error 0); tried again every second. */
 	void (*bound)(void *context, int error);
+	/* Instead of media_is_silent(); NULL = that. */
+	bool (*silent)(void *context, const struct dialog *dialog, struct mono since);
 };
 
 /*
@@ -65,9 +68,14 @@ const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i
 
 #define RESCUE_COUNTERS(X)                                                                                   \
 	X(rescue_invites, "re-INVITEs sent")                                                                 \
-	X(rescue_rescued, "calls whose two legs both took the re-INVITE")                                    \
-	X(rescue_failed, "calls of which a leg refused or was gone")                                         \
+	X(rescue_rescued, "calls that go on after their re-INVITEs")                                         \
+	X(rescue_kept, "legs that refused or ignored their re-INVITE and go on as they were")                \
+	X(rescue_failed, "calls of which a leg was gone, or refused what only both could give")              \
 	X(rescue_skipped, "calls that could not be rescued, see their plan")                                 \
+	X(rescue_challenged, "re-INVITEs answered with a demand for credentials")                            \
+	X(rescue_orphans, "calls found without a server after the takeover's own")                           \
+	X(rescue_refreshes, "session refreshes sent (RFC 4028)")                                             \
+	X(rescue_expired, "calls ended because a phone refreshed its session no more")                       \
 	X(rescue_unknown_dialog, "in-dialog request at the rescue port for no known dialog: 481")            \
 	X(rescue_passed_bye, "BYEs passed to the other leg")                                                 \
 	X(rescue_passed_offer, "offers in re-INVITE or UPDATE passed to the other leg")                      \
@@ -91,7 +99,27 @@ const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i
 	X(rescue_stray_acked, "2xx of re-INVITEs that nobody here waits for, acknowledged")                  \
 	X(rescue_refer_mapped, "REFERs whose Replaces was put into the third phone's words")                 \
 	X(rescue_refer_unmapped, "REFERs refused because their Replaces names no known dialog: 603")         \
-	X(rescue_exchange_full, "exchanges refused: too many at once")
+	X(rescue_exchange_full, "exchanges refused: too many at once")                                       \
+	X(rescue_ring_calls, "ringing calls taken up after a takeover")                                      \
+	X(rescue_ring_answered, "ringing calls answered after a takeover")                                   \
+	X(rescue_ring_refused, "ringing calls that all callees refused")                                     \
+	X(rescue_ring_cancelled, "ringing calls that the caller gave up")                                    \
+	X(rescue_ring_timeout, "ringing calls that nobody answered in time")                                 \
+	X(rescue_ring_cancels, "CANCELs sent to callees")                                                    \
+	X(rescue_ring_pracks, "reliable 1xx of callees acknowledged")                                        \
+	X(rescue_ring_unwanted, "callees that answered when nobody waited for them: BYE")                    \
+	X(rescue_ring_challenged,                                                                            \
+	  "ringing calls refused because a callee wants the dead server's credentials")                      \
+	X(rescue_ring_no_invite, "ringing legs left alone: their INVITE was not kept")                       \
+	X(rescue_ring_no_port,                                                                               \
+	  "ringing calls answered with the other phone's own address: no relay port free")                   \
+	X(rescue_ring_full, "ringing legs left alone: too many at once")                                     \
+	X(rescue_join_calls, "calls of single legs made to the local server")                                \
+	X(rescue_joined, "single legs joined to the local server")                                           \
+	X(rescue_join_failed, "single legs that could not be joined, or whose joining ended early")          \
+	X(rescue_join_challenged, "joins refused because the local server wants credentials")                \
+	X(rescue_join_passed, "requests passed between joined phones and the local server")                  \
+	X(rescue_join_full, "single legs not joined: too many at once")
 
 struct rescue_counters {
 #define X(name, help) uint64_t name;

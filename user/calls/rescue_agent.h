@@ -22,6 +22,7 @@
 #include "media_plan.h"
 #include "rescue.h"
 #include "rescue_plan.h"
+#include "rescue_step.h"
 
 #define RESCUE_PASSES 256 /* offers on their way across at one time */
 
@@ -35,25 +36,30 @@
 #define RESCUE_REASON_LEN 96
 
 struct rescue_call;
-struct rescue_pass;  /* rescue_pass.c */
-struct rescue_rings; /* rescue_ring.c */
-struct rescue_joins; /* rescue_join.c */
+struct rescue_pass;   /* rescue_pass.c */
+struct rescue_timers; /* rescue_timer.c */
+struct rescue_rings;  /* rescue_ring.c */
+struct rescue_joins;  /* rescue_join.c */
 
 struct rescue_leg {
 	struct rescue_call *call;
-	struct dialog *dialog;
+	struct dialog *dialog;  /* NULL: a single leg has no second one */
 	nta_outgoing_t *invite; /* NULL once answered and acknowledged */
-	uint32_t cseq;          /* of the INVITE */
+	su_timer_t *retry;
+	struct rescue_leg_step step; /* plans that ask each leg for itself */
+	struct mono asked;           /* first INVITE */
+	uint32_t cseq;               /* of the INVITE */
 };
 
 struct rescue_call {
 	struct rescue *rescue;
 	uint64_t number;          /* the dialogs' call number */
 	struct rescue_leg leg[2]; /* a: called the server; b: the server called it */
-	struct rescue_step step;
-	su_timer_t *retry;
-	uint64_t outcome; /* number of its outcome */
-	bool hang_up;     /* leg b hung up already: only BYE to leg a */
+	struct rescue_step step;  /* plans by third-party call control */
+	uint64_t outcome;         /* number of its outcome */
+	uint8_t plan;             /* enum rescue_plan */
+	uint8_t order;            /* what comes first, see rescue.c */
+	bool lost;                /* a leg was gone */
 	bool done;
 };
 
@@ -72,15 +78,22 @@ struct rescue {
 	nta_leg_t *leg; /* default leg: every request at the rescue port */
 	su_timer_t *bind_timer;
 	su_timer_t *pace_timer;
+	su_timer_t *second_timer;
 	struct rescue_pace pace;
+	struct rescue_policy policy;
 	bool running;
+	struct mono since;  /* the flip, or when the calls lost their server */
+	struct mono settle; /* calls that the relay carries are not asked before */
+	bool settled;
 	struct keeper_rescue progress;
 	struct rescue_call *calls; /* of this epoch */
 	uint32_t max_calls;
 	uint32_t n_calls;
-	uint32_t next_call;         /* not started yet from here on */
+	uint32_t *order;            /* indices of calls, in the order of their turns */
+	uint32_t next_call;         /* in order: not started yet from here on */
 	uint32_t *call_of;          /* by dialog slot: index + 1 into calls */
 	struct rescue_pass *passes; /* RESCUE_PASSES of them */
+	struct rescue_timers *timers;
 	struct rescue_rings *rings;
 	struct rescue_joins *joins;
 	struct ctl_outcome outcomes[RESCUE_OUTCOMES];
@@ -151,6 +164,15 @@ int rescue_sdp_again(struct rescue *rescue, struct dialog *leg, char *buf, size_
 const char *rescue_timer_headers(struct rescue *rescue, struct dialog *dialog, const sip_t *request,
                                  char buf[RESCUE_TIMER_LEN]);
 
+/* A 422 said what is the least: the next request offers it. */
+void rescue_timer_raise(struct rescue *rescue, struct dialog *dialog, const sip_t *sip);
+int rescue_timer_new(struct rescue *rescue); /* 0 or -ENOMEM */
+void rescue_timer_free(struct rescue *rescue);
+/* Once a second: sends what is due, ends what was not refreshed. */
+void rescue_timer_tick(struct rescue *rescue, struct mono now);
+/* The agent closes: its transactions are gone. */
+void rescue_timer_stop(struct rescue *rescue);
+
 /* --- rescue_pass.c: requests of a known dialog at the rescue port ------------------- */
 
 /* As a callback of nta: 0 = taken, else the status to answer with. ACKs come here, too. */
@@ -162,7 +184,27 @@ void rescue_pass_free(struct rescue *rescue);
 bool rescue_pass_involves(const struct rescue *rescue, const struct dialog *dialog);
 void rescue_pass_forget_all(struct rescue *rescue);
 
+/* --- rescue_call.c: the steps of one call --------------------------------------------- */
+
+void rescue_call_start(struct rescue_call *call);
+/* One of its legs went while the steps were under way, or before its turn. */
+void rescue_call_gone(struct rescue_call *call, const struct dialog *dialog, const char *reason);
+void rescue_call_forget(struct rescue_call *call);
+/*
+ * For rescue_join.c: what became of a single leg that rescue_join_start took; once.
+ * status: of the phone's re-INVITE, 0 = none; text for people.
+ */
+void rescue_call_joined(struct rescue *rescue, struct dialog *dialog, bool joined, int status,
+                        const char *text);
+
 /* --- rescue.c ----------------------------------------------------------------------- */
+
+/* NULL when it is not one of this rescue. */
+struct rescue_call *rescue_call_of(const struct rescue *rescue, const struct dialog *dialog);
+struct ctl_outcome *rescue_outcome_of(struct rescue *rescue, uint64_t number);
+void rescue_report(struct rescue *rescue);
+/* Nothing came from this leg's phone since then, as far as anybody knows. */
+bool rescue_is_silent(struct rescue *rescue, const struct dialog *dialog, struct mono since);
 
 /* The phone of this leg has hung up: BYE to the other one, with `reason` as in rescue_bye(). */
 void rescue_leg_gone(struct rescue *rescue, struct dialog *dialog, const char *reason);

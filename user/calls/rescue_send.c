@@ -23,10 +23,6 @@
 #include <string.h>
 #include <time.h>
 
-/* until they are there */
-#pragma weak media_plan
-#pragma weak sdp_relay
-
 #define ALLOW "INVITE, ACK, BYE, CANCEL, UPDATE, INFO, MESSAGE, NOTIFY, REFER, PRACK, OPTIONS"
 
 struct mono rescue_now(void)
@@ -249,8 +245,6 @@ enum media_path rescue_path_of(struct rescue *rescue, const struct dialog *dialo
 
 	if (!peer)
 		return MEDIA_PATH_none;
-	if (!media_plan)
-		return rescue->conf.media_direct ? MEDIA_PATH_direct : MEDIA_PATH_relay;
 	media_plan(dialog, peer, &rescue->conf.vip, rescue->conf.media_direct, &plan);
 	return plan.path;
 }
@@ -277,7 +271,7 @@ int rescue_sdp_across(struct rescue *rescue, struct dialog *to, const struct dia
 	struct sdp offer;
 	int len;
 
-	if ((path == MEDIA_PATH_relay || path == MEDIA_PATH_rekey) && sdp_relay)
+	if (path == MEDIA_PATH_relay || path == MEDIA_PATH_rekey)
 		len = sdp_relay(from->sdp_in, from->sdp_in_len, to->sdp_out, to->sdp_out_len, rescue->vip,
 		                port, told_ports(to, port), path == MEDIA_PATH_rekey, buf, size);
 	else

@@ -68,6 +68,15 @@ static void on_rescue_bound(void *context, int error)
 	          error ? "\"" : "");
 }
 
+static void on_server_told(void *context, uint64_t epoch, int error, const char *said)
+{
+	struct service *svc = context;
+
+	calls_log("service=%s recover=%s epoch=%llu%s%s%s said=\"%s\"", svc->conf.name,
+	          error ? "failed" : "done", (unsigned long long)epoch, error ? " error=\"" : "",
+	          error ? strerror(-error) : "", error ? "\"" : "", said);
+}
+
 int service_init(struct service *svc, su_root_t *root, const struct keeper_conf *conf, struct link *link,
                  struct replica *replica)
 {
@@ -87,11 +96,17 @@ int service_init(struct service *svc, su_root_t *root, const struct keeper_conf 
 	if (rc < 0)
 		return rc;
 	svc->track.table = &svc->table;
+	memcpy(svc->track.link_header, conf->link_header, sizeof(conf->link_header));
 	rc = prober_new(root, conf, &prober, svc, &svc->prober);
 	if (rc < 0)
 		return rc;
 	if (conf->rescue_mode == RESCUE_AGENT && conf->rescue_port) {
 		rc = rescue_new(root, conf, &svc->track, &rescue, svc, &svc->rescue);
+		if (rc < 0)
+			return rc;
+	}
+	if (conf->rescue_mode == RESCUE_SERVER && conf->event_socket_port) {
+		rc = recover_socket_new(root, conf, on_server_told, svc, &svc->recover);
 		if (rc < 0)
 			return rc;
 	}
@@ -102,6 +117,7 @@ void service_done(struct service *svc)
 {
 	if (svc->rescue)
 		rescue_free(svc->rescue);
+	recover_socket_free(svc->recover);
 	prober_free(svc->prober);
 	dialog_table_done(&svc->table);
 }
@@ -177,6 +193,8 @@ void service_role(struct service *svc, const struct keeper_role *role)
 		;
 	else if (svc->owner)
 		rescue_stop(svc->rescue);
+	if (svc->recover && !role->owner)
+		recover_socket_stop(svc->recover);
 	svc->owner = role->owner;
 	svc->epoch = role->epoch;
 	replica_role(svc->replica, svc->index, svc->owner, svc->epoch);
@@ -184,6 +202,10 @@ void service_role(struct service *svc, const struct keeper_role *role)
 		return;
 	if (became)
 		let_go(svc, role->flipped_ns, now);
+	if (role->rescue && svc->recover && role->epoch > svc->rescued_epoch) {
+		svc->rescued_epoch = role->epoch;
+		recover_socket_start(svc->recover, role->epoch, now);
+	}
 	if (role->rescue && svc->rescue && role->epoch > svc->rescued_epoch) {
 		svc->rescued_epoch = role->epoch;
 		calls_log("service=%s rescue=start epoch=%llu dialogs=%u", svc->conf.name,
@@ -202,6 +224,7 @@ void service_server(struct service *svc, const struct keeper_server *server)
 
 static void tell_calls(struct service *svc, struct mono now, uint64_t lost)
 {
+	const struct rescue_policy policy = rescue_policy_of(&svc->conf);
 	struct replica_status replica;
 	struct keeper_calls calls;
 
@@ -209,7 +232,7 @@ static void tell_calls(struct service *svc, struct mono now, uint64_t lost)
 	if (svc->counted_version != svc->table.version && !mono_before(now, svc->count_again)) {
 		svc->counted_version = svc->table.version;
 		svc->count_again = mono_add(now, svc->table.used * COUNT_NS);
-		rescue_plan_counts(&svc->table, svc->index, &svc->counts);
+		rescue_plan_counts(&svc->table, svc->index, &policy, &svc->counts);
 	}
 	replica_holds(svc->replica, svc->index, svc->counts.dialogs);
 	replica_status(svc->replica, svc->index, &replica);

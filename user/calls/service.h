@@ -11,6 +11,7 @@
 #include "dialog.h"
 #include "link.h"
 #include "prober.h"
+#include "recover_socket.h"
 #include "replica.h"
 #include "rescue.h"
 #include "rescue_plan.h"
@@ -37,7 +38,8 @@ struct service {
 	struct prober *prober;
 	struct dialog_table table;
 	struct track track;
-	struct rescue *rescue; /* NULL = RESCUE_OFF */
+	struct rescue *rescue;          /* NULL = not RESCUE_AGENT */
+	struct recover_socket *recover; /* NULL = not RESCUE_SERVER by an event socket */
 	bool owner;
 	uint64_t epoch;
 	uint64_t rescued_epoch;

@@ -50,6 +50,12 @@ int tally_service(const struct service *svc, tally_fn fn, void *arg)
 #define X(name, help) TELL(t, name, help)
 	TRACK_COUNTERS(X)
 #undef X
+	if (svc->recover) {
+		const struct recover_socket_counters *r = recover_socket_counters(svc->recover);
+#define X(name, help) TELL(r, name, help)
+		RECOVER_SOCKET_COUNTERS(X)
+#undef X
+	}
 	if (svc->rescue) {
 		const struct rescue_counters *r = rescue_counters(svc->rescue);
 #define X(name, help) TELL(r, name, help)

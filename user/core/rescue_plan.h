@@ -1,62 +1,84 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a takeover does with a call: whether the agent can rescue it or why not,
- * how fast, and the steps of one rescue. Third-party call control by RFC 3725
- * section 4.1 (flow I): leg A is the one that called the server.
- *
- *   idle --START--> invite_a --200 with offer--> invite_b --200--> rescued
- *                      |  ^ 491, unreachable: wait     |  ^
- *                      |  |      (RFC 3261 14.1)       |  |
- *                      |  +--- retry timer ---- wait_a |  +--- wait_b
- *                      |                               |
- *                      +-- 481, 408: that leg is over; BYE the other --+--> failed
- *                      +-- anything else: both legs are left as they are
- *
- * Pure: an event in, a set of actions out; the caller sends.
+ * What a takeover does with a call: which way it goes on, or why not, and how fast.
+ * The ways of its media are media_plan.h's; the steps of one rescue are in
+ * rescue_step.h. Pure.
  */
 #ifndef SIPFLIP_CORE_RESCUE_PLAN_H
 #define SIPFLIP_CORE_RESCUE_PLAN_H
 
 #include "dialog.h"
+#include "sipflip/keeper.h"
 
-#define RESCUE_RETRIES 3 /* of 491 or an unreachable phone, for each leg */
-
-/* What a takeover would do with the call of a dialog. PLAN(name, text for people). */
+/* PLAN(name, in one word, people go on talking, text for people of at most 127 characters) */
 #define RESCUE_PLANS(X)                                                                                      \
-	X(agent, "agent: two legs, 3pcc re-INVITE")                                                          \
-	X(single_leg, "none: single leg, no second phone to connect")                                        \
-	X(ambiguous, "none: more than one leg would fit")                                                    \
-	X(early, "none: not answered yet")                                                                   \
-	X(ended, "none: ended")                                                                              \
-	X(peer_early, "none: other leg not answered yet")                                                    \
-	X(hang_up, "agent: BYE, the other leg has hung up")                                                  \
-	X(no_target, "none: no remote target known")                                                         \
-	X(truncated, "none: a header was too long to keep")                                                  \
-	X(no_sdp, "none: no SDP seen on a leg")                                                              \
-	X(dtls, "none: DTLS-SRTP keys ended with the server")                                                \
-	X(profile, "none: media profiles of the legs differ")                                                \
-	X(proxied, "none: the server forwards this dialog as a proxy")
+	X(relay, "relay", true, "relay: media goes on at once, each leg gets a re-INVITE")                   \
+	X(rekey, "rekey", true, "relay once both phones took each other's SDES keys")                        \
+	X(direct, "direct", true, "direct: re-INVITEs join the phones end to end")                           \
+	X(direct_sdes, "direct", true, "direct, with new SDES keys end to end")                              \
+	X(direct_dtls, "direct", true, "direct: DTLS-SRTP keys ended with the server")                       \
+	X(direct_transcoded, "direct", true, "direct: the server transcoded, but both phones share a codec") \
+	X(bypass, "signalling", true, "signalling only: media never through the VIP")                        \
+	X(rejoin, "rejoin", true, "rejoin: the one leg is joined to the server anew")                        \
+	X(ringing, "ringing", true, "ringing: its answer is carried across")                                 \
+	X(proxied, "vip", true, "VIP only: the server forwards this dialog as a proxy")                      \
+	X(off, "vip", true, "VIP only: as configured (rescue = off)")                                        \
+	X(server, "server", true, "server: it recovers its calls itself, as configured")                     \
+	X(hang_up, "bye", false, "BYE: the other leg has hung up")                                           \
+	X(mute_no_sdp, "signalling", false, "signalling only: no SDP seen on a leg")                         \
+	X(mute_no_port, "signalling", false, "signalling only: a leg has no open port")                      \
+	X(mute_no_codec, "signalling", false, "signalling only: the legs share no codec")                    \
+	X(mute_profile, "signalling", false, "signalling only: media profiles of the legs differ")           \
+	X(mute_sdes, "signalling", false, "signalling only: SDES keys of each leg ended with the server")    \
+	X(mute_dtls, "signalling", false, "signalling only: DTLS-SRTP keys ended with the server")           \
+	X(mute_transcoded, "signalling", false, "signalling only: the server transcoded between the legs")   \
+	X(single_leg, "none", false, "none: single leg that the server itself called")                       \
+	X(ambiguous, "none", false, "none: more than one leg would fit")                                     \
+	X(ringing_alone, "none", false, "none: rings, and no second leg is known")                           \
+	X(no_invite, "none", false, "none: rings, and its INVITE was too long to keep")                      \
+	X(no_target, "none", false, "none: no remote target known")                                          \
+	X(truncated, "none", false, "none: a header was too long to keep")                                   \
+	X(ended, "none", false, "none: ended")
 
 enum rescue_plan {
-#define X(name, text) PLAN_##name,
+#define X(name, word, keeps, text) PLAN_##name,
 	RESCUE_PLANS(X)
 #undef X
 };
 
+/* What of the configuration decides. One for a table: plans are remembered with its dialogs. */
+struct rescue_policy {
+	struct inaddr16 vip;
+	bool direct;
+	uint32_t mode; /* enum rescue_mode */
+};
+struct rescue_policy rescue_policy_of(const struct keeper_conf *conf);
+
 /* For either leg; ask again after any change. */
-enum rescue_plan rescue_plan_of(struct dialog_table *table, const struct dialog *dialog);
-/* "agent: two legs, 3pcc re-INVITE"; at most CTL_TEXT_LEN with its NUL. */
+enum rescue_plan rescue_plan_of(struct dialog_table *table, const struct dialog *dialog,
+                                const struct rescue_policy *policy);
+/* For people; at most CTL_TEXT_LEN with its NUL. */
 const char *rescue_plan_text(enum rescue_plan plan);
-/* "single_leg": for metrics and outcomes. */
+/* In one word: "relay", "direct", "rejoin", "none" ... */
+const char *rescue_plan_word(enum rescue_plan plan);
+/* "direct_dtls": for metrics and outcomes. */
 const char *rescue_plan_name(enum rescue_plan plan);
+/* True when people go on talking. */
+bool rescue_plan_keeps(enum rescue_plan plan);
+/* True when the phones are asked anew for all of their media: nothing is heard until then. */
+bool rescue_plan_is_3pcc(enum rescue_plan plan);
+/* True when each leg is re-INVITEd for itself, if at all. */
+bool rescue_plan_is_per_leg(enum rescue_plan plan);
 
 struct rescue_counts {
 	uint32_t calls;     /* pairs and single legs that are up */
-	uint32_t rescuable; /* calls among them with PLAN_agent */
+	uint32_t rescuable; /* calls among them that go on */
 	uint32_t dialogs;   /* with both tags, not ended */
+	uint32_t ringing;   /* first legs of calls not answered yet */
 };
 /* Walks the table: at most every 100 ms, and only after a change of table->version. */
-void rescue_plan_counts(struct dialog_table *table, uint8_t service, struct rescue_counts *ret);
+void rescue_plan_counts(struct dialog_table *table, uint8_t service, const struct rescue_policy *policy,
+                        struct rescue_counts *ret);
 
 /* Token bucket: `rate` calls a second, never more than rate/20 (at least 1) at once. */
 struct rescue_pace {
@@ -66,53 +88,5 @@ struct rescue_pace {
 };
 void rescue_pace_init(struct rescue_pace *pace, uint32_t rate, struct mono now);
 bool rescue_pace_take(struct rescue_pace *pace, struct mono now);
-
-enum rescue_step_state {
-	STEP_IDLE = 0,
-	STEP_INVITE_A,
-	STEP_WAIT_A, /* for the retry after 491 */
-	STEP_INVITE_B,
-	STEP_WAIT_B,
-	STEP_RESCUED,
-	STEP_FAILED,
-};
-
-struct rescue_step {
-	uint8_t state; /* enum rescue_step_state */
-	uint8_t retries_a;
-	uint8_t retries_b;
-	uint16_t status_a; /* last final status of each leg, 0 = none */
-	uint16_t status_b;
-};
-
-enum rescue_event {
-	RESCUE_START = 0,
-	RESCUE_ANSWER_A, /* final status; has_sdp: the 200 had an offer */
-	RESCUE_ANSWER_B,
-	RESCUE_RETRY,
-	RESCUE_UNREACHABLE_A, /* no answer but an ICMP error or the like; status as nta reports it */
-	RESCUE_UNREACHABLE_B,
-	RESCUE_GONE_A, /* leg hung up, or was found gone, meanwhile */
-	RESCUE_GONE_B,
-};
-
-#define RESCUE_SEND_INVITE_A  0x001 /* without SDP */
-#define RESCUE_SEND_INVITE_B  0x002 /* with A's offer */
-#define RESCUE_ACK_A_ANSWER   0x004 /* with B's answer */
-#define RESCUE_ACK_A_FALLBACK 0x008 /* with what the server last said to A: B gave no answer */
-#define RESCUE_ACK_B          0x010
-#define RESCUE_BYE_A          0x020
-#define RESCUE_BYE_B          0x040
-#define RESCUE_END_A          0x080 /* the phone says that there is no such dialog */
-#define RESCUE_END_B          0x100
-#define RESCUE_WAIT_A         0x200 /* arm the retry timer, rescue_retry_ns */
-#define RESCUE_WAIT_B         0x400
-#define RESCUE_DONE           0x800 /* report the outcome */
-
-/* Returns the actions to take, in the order of their bits. */
-uint32_t rescue_step(struct rescue_step *step, enum rescue_event event, int status, bool has_sdp);
-
-/* RFC 3261 14.1: 2.1..4 s for who chose the Call-ID, else 0..2 s, in steps of 10 ms. */
-int64_t rescue_retry_ns(const struct dialog *dialog, uint32_t random);
 
 #endif
