@@ -67,10 +67,38 @@ static uint64_t age_ns(struct mono since, struct mono now)
 	return mono_is_set(since) && mono_before(since, now) ? (uint64_t)mono_diff(now, since) : 0;
 }
 
+static void format_place(char *to, size_t size, const struct inaddr16 *addr, uint16_t port)
+{
+	char text[ADDR_TEXT_LEN];
+
+	if (port)
+		snprintf(to, size, addr_is_v4(addr) ? "%s:%u" : "[%s]:%u", addr_format(addr, text), port);
+}
+
+/* As the kernel's map has it now: what it counted, and where the phone is taken to be. */
+static void fill_stream(const struct service *svc, const struct dialog *d, unsigned int i, struct mono now,
+                        struct ctl_stream *ret)
+{
+	const struct flow *flow = svc->media ? media_flow_of(svc->media, d, i) : NULL;
+	const struct dialog_stream *seen = dialog_stream_of(d, i);
+
+	ret->last_age_ns = ~0ULL;
+	ret->seen = seen->from_port || seen->to_port;
+	if (!flow)
+		return;
+	format_place(ret->vip, sizeof(ret->vip), &flow->vip, flow->vip_port);
+	format_place(ret->remote, sizeof(ret->remote), &flow->remote, flow->remote_port);
+	ret->packets = flow->packets;
+	ret->sent = flow->sent;
+	ret->strange = flow->strange;
+	ret->relatched = flow->relatched_ns != 0;
+	if (flow->last_ns)
+		ret->last_age_ns = age_ns(mono_ns((int64_t)flow->last_ns), now);
+}
+
 static void fill_dialog(struct service *svc, const struct dialog *d, struct mono now, struct ctl_dialog *ret)
 {
 	const struct rescue_policy policy = rescue_policy_of(&svc->conf);
-	char addr[ADDR_TEXT_LEN];
 	bool uas = d->role == DIALOG_UAS;
 	enum rescue_plan plan;
 
@@ -88,14 +116,15 @@ static void fill_dialog(struct service *svc, const struct dialog *d, struct mono
 	copy_text(ret->from, sizeof(ret->from), uas ? d->remote : d->local);
 	copy_text(ret->to, sizeof(ret->to), uas ? d->local : d->remote);
 	copy_text(ret->remote_target, sizeof(ret->remote_target), d->remote_target);
-	addr_format(&d->flow_addr, addr);
-	snprintf(ret->flow, sizeof(ret->flow), addr_is_v4(&d->flow_addr) ? "%s:%u" : "[%s]:%u", addr,
-	         d->flow_port);
+	format_place(ret->flow, sizeof(ret->flow), &d->flow_addr, d->flow_port);
 	copy_text(ret->paired_by, sizeof(ret->paired_by), dialog_paired_name(d->paired));
 	plan = rescue_plan_of(&svc->table, d, &policy);
 	copy_text(ret->plan, sizeof(ret->plan), rescue_plan_text(plan));
 	copy_text(ret->plan_name, sizeof(ret->plan_name), rescue_plan_word(plan));
 	ret->rescuable = rescue_plan_keeps(plan);
+	ret->local = d->origin && d->origin == svc->table.origin;
+	for (unsigned int i = 0; i < DIALOG_STREAMS; i++)
+		fill_stream(svc, d, i, now, &ret->stream[i]);
 }
 
 /* 0, -EAGAIN when the reader is slow, or -errno. */
@@ -125,14 +154,12 @@ static int put_next(struct client *client, struct service *svc, struct mono now)
 	if (client->request.op == CTL_DIALOGS) {
 		struct dialog *next = dialog_next(&svc->table, client->at);
 		struct ctl_dialog record;
-		int rc = 0;
+		int rc;
 
 		if (!next)
 			return 1;
-		if (!dialog_is_half_open(next)) {
-			fill_dialog(svc, next, now, &record);
-			rc = put(client, &record, sizeof(record));
-		}
+		fill_dialog(svc, next, now, &record);
+		rc = put(client, &record, sizeof(record));
 		if (rc == 0)
 			client->at = next;
 		return rc;

@@ -25,6 +25,7 @@
 #include "link.h"
 #include "log.h"
 #include "loop.h"
+#include "media.h"
 #include "privileges.h"
 #include "replica.h"
 #include "service.h"
@@ -39,12 +40,18 @@ struct keeper {
 	su_root_t *root;
 	struct link *link;
 	struct replica *replica;
+	struct media *media;
 	struct capture *capture; /* NULL = no data plane on this node */
 	struct control *control;
 	struct service *services[MAX_SERVICES]; /* by number; NULL = not here */
 	struct loop_alarm tick;
 	uint64_t stray; /* records and messages for a service that is not here */
 };
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
 
 static struct service *service_of(struct keeper *keeper, unsigned number)
 {
@@ -108,7 +115,8 @@ static int start_services(struct keeper *keeper, const struct keeper_conf *conf,
 
 		if (svc) {
 			keeper->services[conf[i].head.service] = svc;
-			rc = service_init(svc, keeper->root, &conf[i], keeper->link, keeper->replica);
+			rc = service_init(svc, keeper->root, &conf[i], keeper->link, keeper->replica,
+			                  keeper->media);
 		}
 		if (rc < 0) {
 			calls_log("service=%s error=\"cannot start: %s\"", conf[i].name, strerror(-rc));
@@ -116,6 +124,23 @@ static int start_services(struct keeper *keeper, const struct keeper_conf *conf,
 		}
 	}
 	return 0;
+}
+
+static int open_or_none(int fd)
+{
+	return is_open(fd) ? fd : -1;
+}
+
+/* Without the maps, or when they cannot be used, calls are tracked and rescued all the same. */
+static int start_media(struct keeper *keeper)
+{
+	int rc = media_new(keeper->root, open_or_none(KEEPER_FD_PORTS), open_or_none(KEEPER_FD_FLOWS),
+	                   open_or_none(KEEPER_FD_STEER), open_or_none(KEEPER_FD_MEDIA), &keeper->media);
+
+	if (rc == 0)
+		return 0;
+	calls_log("media=off error=\"%s\"", strerror(-rc));
+	return media_new(keeper->root, -1, -1, -1, -1, &keeper->media);
 }
 
 static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, bool capture, bool control)
@@ -130,6 +155,9 @@ static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, b
 	rc = replica_new(keeper->root, &conf[0], &keeper->replica);
 	if (rc < 0)
 		return rc;
+	rc = start_media(keeper);
+	if (rc < 0)
+		return rc;
 	rc = start_services(keeper, conf, n);
 	if (rc < 0)
 		return rc;
@@ -138,7 +166,8 @@ static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, b
 		if (rc < 0)
 			calls_log("capture=off error=\"%s\"", strerror(-rc));
 	}
-	keeper->sources = (struct tally_sources){keeper->link, keeper->replica, keeper->capture};
+	keeper->sources =
+	        (struct tally_sources){keeper->link, keeper->replica, keeper->capture, keeper->media};
 	if (control) {
 		rc = control_new(keeper->root, KEEPER_FD_CONTROL, keeper->services, &keeper->sources,
 		                 &keeper->control);
@@ -161,6 +190,7 @@ static void stop(struct keeper *keeper)
 		if (keeper->services[i])
 			service_done(keeper->services[i]);
 	}
+	media_free(keeper->media);
 	replica_free(keeper->replica);
 	link_free(keeper->link);
 	su_root_destroy(keeper->root);
@@ -193,11 +223,6 @@ static int run(const struct keeper_conf *conf, int n, bool capture, bool control
 	return rc;
 }
 
-static bool is_open(int fd)
-{
-	return fcntl(fd, F_GETFD) >= 0;
-}
-
 int main(void)
 {
 	static struct keeper_conf conf[MAX_SERVICES];
@@ -209,7 +234,7 @@ int main(void)
 		calls_log("error=\"descriptor 3 is not open: sipflip-calls is started by sipflipd\"");
 		return 2;
 	}
-	close_range(KEEPER_FD_CONTROL + 1, ~0U, 0);
+	close_range(KEEPER_FD_LAST + 1, ~0U, 0);
 	signal(SIGPIPE, SIG_IGN);
 	rc = link_read_conf(KEEPER_FD_LINK, conf, &n);
 	if (rc < 0) {

@@ -115,15 +115,18 @@ static void work_off(struct media_service *svc, struct dialog *dialog)
 	entered = entered && !leg->proxied;
 	set_steered(svc, dialog,
 	            entered && (!media_is_local(svc, dialog) || (dialog->flags & DIALOG_JOINED)));
-	if (peer && (peer->state == DIALOG_ENDED || media_leg_of(svc, peer)->proxied))
+	/* While several phones ring for one caller, his media goes to the one that the table prefers. */
+	if (peer && (peer->state == DIALOG_ENDED || media_leg_of(svc, peer)->proxied ||
+	             dialog_peer(svc->table, peer) != dialog))
 		peer = NULL;
 	if (entered && dialog->state != DIALOG_ENDED) {
 		media_flows_plan(svc, dialog, peer);
 		return;
 	}
 	media_flows_drop(svc, leg);
-	if (peer)
-		media_flows_plan(svc, peer, NULL);
+	peer = dialog_peer(svc->table, dialog);
+	if (peer && peer->state != DIALOG_ENDED)
+		media_mark(svc, peer);
 }
 
 /* Those that were denied a port, when one came free. */
@@ -244,17 +247,8 @@ void media_free(struct media *media)
 		media_seen_close(media);
 	loop_alarm_done(&media->flush);
 	loop_alarm_done(&media->sweep);
-	for (int i = 0; i < MAX_SERVICES; i++) {
-		struct media_service *svc = media->services[i];
-
-		if (!svc)
-			continue;
-		svc->table->observer = (struct dialog_observer){0};
-		free(svc->legs);
-		free(svc->marks);
-		free(svc);
-	}
-	/* What is in the kernel stays: the media goes on while the next process fetches the dialogs. */
+	for (int i = 0; i < MAX_SERVICES; i++)
+		media_remove_service(media, i);
 	media_maps_close(&media->maps);
 	media_steer_close(&media->steer);
 	free(media->reserved_until);
@@ -281,6 +275,19 @@ int media_add_service(struct media *media, const struct keeper_conf *conf, struc
 	media->services[conf->head.service] = svc;
 	table->observer = (struct dialog_observer){on_changed, on_removed, svc};
 	return 0;
+}
+
+void media_remove_service(struct media *media, int service)
+{
+	struct media_service *svc = media->services[service];
+
+	if (!svc)
+		return;
+	svc->table->observer = (struct dialog_observer){0};
+	media->services[service] = NULL;
+	free(svc->legs);
+	free(svc->marks);
+	free(svc);
 }
 
 /* --- questions ------------------------------------------------------------------------ */

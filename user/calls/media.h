@@ -43,6 +43,8 @@ void media_free(struct media *media);
  */
 int media_add_service(struct media *media, const struct keeper_conf *conf, struct dialog_table *table,
                       void (*on_seen)(void *context), void *context);
+/* Before the table goes. What is in the kernel's maps stays: the media goes on without this process. */
+void media_remove_service(struct media *media, int service);
 /* table->origin changed: which calls the local server holds is worked out anew. */
 void media_origin_changed(struct media *media, int service);
 /* Whether this node owns the service: only at an owner the phones are heard. */

@@ -7,10 +7,15 @@
 #include "addr.h"
 #include "log.h"
 #include "loop.h"
+#include "origin.h"
 #include "service.h"
+#include "warm.h"
 
 #define EXPIRE_BUDGET 512               /* slots a tick */
 #define COUNT_NS      (50 * NS_PER_US)  /* pause after a count, for each dialog */
+#define ORPHAN_NS     (100 * NS_PER_MS) /* an heir takes over sooner than that */
+#define NEWBORN_NS    NS_PER_S /* a call as young as that when its server became known is that server's */
+#define WARM_NS       NS_PER_S
 #define HELD_AGE_NS   (200 * NS_PER_MS) /* how long before the flip a held datagram may be */
 
 static const char *verdict_name(enum health_verdict verdict)
@@ -77,8 +82,23 @@ static void on_server_told(void *context, uint64_t epoch, int error, const char 
 	          error ? strerror(-error) : "", error ? "\"" : "", said);
 }
 
+/* The kernel showed where a phone really is: the standby has to know. */
+static void on_media_seen(void *context)
+{
+	struct service *svc = context;
+
+	replica_flush(svc->replica, svc->index);
+}
+
+static bool is_silent(void *context, const struct dialog *dialog, int64_t for_ns)
+{
+	struct service *svc = context;
+
+	return media_call_is_silent(svc->media, dialog, mono_add(loop_now(), -for_ns));
+}
+
 int service_init(struct service *svc, su_root_t *root, const struct keeper_conf *conf, struct link *link,
-                 struct replica *replica)
+                 struct replica *replica, struct media *media)
 {
 	static const struct prober_callbacks prober = {.health = on_health, .bound = on_prober_bound};
 	static const struct rescue_callbacks rescue = {.progress = on_rescue_progress,
@@ -90,6 +110,7 @@ int service_init(struct service *svc, su_root_t *root, const struct keeper_conf 
 	svc->index = conf->head.service;
 	svc->link = link;
 	svc->replica = replica;
+	svc->media = media;
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return -EIO;
 	rc = dialog_table_init(&svc->table, conf->max_dialogs, seed);
@@ -97,6 +118,10 @@ int service_init(struct service *svc, su_root_t *root, const struct keeper_conf 
 		return rc;
 	svc->track.table = &svc->table;
 	memcpy(svc->track.link_header, conf->link_header, sizeof(conf->link_header));
+	rc = media_add_service(media, conf, &svc->table, on_media_seen, svc);
+	if (rc < 0)
+		return rc;
+	svc->table.silence = (struct dialog_silence){is_silent, svc};
 	rc = prober_new(root, conf, &prober, svc, &svc->prober);
 	if (rc < 0)
 		return rc;
@@ -104,6 +129,7 @@ int service_init(struct service *svc, su_root_t *root, const struct keeper_conf 
 		rc = rescue_new(root, conf, &svc->track, &rescue, svc, &svc->rescue);
 		if (rc < 0)
 			return rc;
+		rescue_set_media(svc->rescue, media);
 	}
 	if (conf->rescue_mode == RESCUE_SERVER && conf->event_socket_port) {
 		rc = recover_socket_new(root, conf, on_server_told, svc, &svc->recover);
@@ -119,6 +145,8 @@ void service_done(struct service *svc)
 		rescue_free(svc->rescue);
 	recover_socket_free(svc->recover);
 	prober_free(svc->prober);
+	if (svc->media)
+		media_remove_service(svc->media, svc->index);
 	dialog_table_done(&svc->table);
 }
 
@@ -162,6 +190,13 @@ static void let_go(struct service *svc, uint64_t flipped_ns, struct mono now)
 	svc->held_len = 0;
 }
 
+/* What sipflip-calls says to the server beside it, over the loopback, is no phone's. */
+static bool is_own(const struct service *svc, const struct capture_record *record)
+{
+	return svc->conf.rescue_port && record->remote_port == svc->conf.rescue_port &&
+	       addr_equal(&record->remote, &svc->conf.vip);
+}
+
 void service_captured(struct service *svc, const struct capture_record *record)
 {
 	struct mono now;
@@ -169,6 +204,10 @@ void service_captured(struct service *svc, const struct capture_record *record)
 
 	if (record->direction == CAPTURE_OUT)
 		prober_life(svc->prober, mono_ns(record->at_ns));
+	if (is_own(svc, record)) {
+		svc->counters.service_own++;
+		return;
+	}
 	if (!svc->owner) {
 		hold(svc, record);
 		return;
@@ -179,6 +218,7 @@ void service_captured(struct service *svc, const struct capture_record *record)
 		return;
 	if (svc->rescue)
 		rescue_note(svc->rescue, dialog);
+	media_flush(svc->media);
 	replica_flush(svc->replica, svc->index);
 }
 
@@ -197,6 +237,9 @@ void service_role(struct service *svc, const struct keeper_role *role)
 		recover_socket_stop(svc->recover);
 	svc->owner = role->owner;
 	svc->epoch = role->epoch;
+	if (!svc->owner)
+		svc->server_gone = mono_ns(0);
+	media_role(svc->media, svc->index, svc->owner, now);
 	replica_role(svc->replica, svc->index, svc->owner, svc->epoch);
 	if (!svc->owner)
 		return;
@@ -210,22 +253,92 @@ void service_role(struct service *svc, const struct keeper_role *role)
 		svc->rescued_epoch = role->epoch;
 		calls_log("service=%s rescue=start epoch=%llu dialogs=%u", svc->conf.name,
 		          (unsigned long long)role->epoch, svc->table.used);
+		svc->resumed = true;
 		rescue_start(svc->rescue, role->epoch, role->flipped_ns, now);
 	}
 	replica_flush(svc->replica, svc->index);
 }
 
+/* Its first datagrams may have come before the news of it. */
+static void take_newborn(struct service *svc, struct mono now)
+{
+	struct dialog *dialog = NULL;
+
+	while ((dialog = dialog_next(&svc->table, dialog)))
+		if (!dialog->origin && dialog->state <= DIALOG_CONFIRMED &&
+		    mono_diff(now, dialog->at_invite) < NEWBORN_NS)
+			dialog_set_origin(&svc->table, dialog, svc->table.origin);
+}
+
 void service_server(struct service *svc, const struct keeper_server *server)
 {
+	struct mono now = loop_now();
+	uint64_t origin = server->alive ? origin_of(svc->conf.node, (pid_t)server->tgid) : 0;
+	uint64_t before = svc->table.origin;
+
 	prober_server(svc->prober, server->alive ? (pid_t)server->tgid : 0);
+	svc->server_told = true;
+	if (origin == before)
+		return;
+	svc->table.origin = origin;
+	if (svc->owner && before)
+		svc->server_gone = now;
+	if (svc->owner && !before)
+		take_newborn(svc, now);
+	media_origin_changed(svc->media, svc->index);
+	replica_flush(svc->replica, svc->index);
+}
+
+/* The local server died and no heir took over: its calls go on here. */
+static void rescue_orphans(struct service *svc, struct mono now)
+{
+	struct mono gone = svc->server_gone;
+
+	if (!mono_is_set(gone) || mono_diff(now, gone) < ORPHAN_NS)
+		return;
+	svc->server_gone = mono_ns(0);
+	if (!svc->owner || !svc->rescue)
+		return;
+	calls_log("service=%s rescue=orphans epoch=%llu dialogs=%u", svc->conf.name,
+	          (unsigned long long)svc->epoch, svc->table.used);
+	svc->resumed = true;
+	rescue_start(svc->rescue, svc->epoch, (uint64_t)gone.ns, now);
+}
+
+/* This process came back on the owner: its peer has told it what it had rescued. */
+static void resume(struct service *svc, const struct replica_status *replica, struct mono now)
+{
+	if (svc->resumed || !svc->owner || !svc->rescue || !svc->server_told ||
+	    (svc->conf.peer && svc->conf.replica_port && !replica->up))
+		return;
+	svc->resumed = true;
+	rescue_resume(svc->rescue, svc->epoch, now);
 }
 
 /* --- what sipflipd hears of it ---------------------------------------------- */
+
+static void tell_warm(struct service *svc, struct mono now)
+{
+	struct keeper_warm warm;
+
+	if (svc->warmed_version == svc->table.version || mono_before(now, svc->warm_again))
+		return;
+	svc->warmed_version = svc->table.version;
+	svc->warm_again = mono_add(now, WARM_NS);
+	warm_collect(&svc->table, &warm);
+	if (warm.n == svc->warm_n && warm_hash(&warm) == svc->warm_hash)
+		return;
+	if (link_send(svc->link, KEEPER_WARM, svc->index, &warm, sizeof(warm)) == 0) {
+		svc->warm_n = warm.n;
+		svc->warm_hash = warm_hash(&warm);
+	}
+}
 
 static void tell_calls(struct service *svc, struct mono now, uint64_t lost)
 {
 	const struct rescue_policy policy = rescue_policy_of(&svc->conf);
 	struct replica_status replica;
+	struct media_counts media;
 	struct keeper_calls calls;
 
 	/* Counting walks the table: the more there is, the rarer. */
@@ -244,6 +357,11 @@ static void tell_calls(struct service *svc, struct mono now, uint64_t lost)
 	calls.replica_up = replica.up;
 	calls.captured_lost = (__u32)lost;
 	calls.replica_seq = replica.seq;
+	media_counts(svc->media, svc->index, &media);
+	calls.ringing = svc->counts.ringing;
+	calls.relayed = media.relayed;
+	calls.flows = media.flows;
+	calls.ports_held = media.ports_held;
 	calls.head = svc->said.head;
 	if (!memcmp(&calls, &svc->said, sizeof(calls)))
 		return;
@@ -262,6 +380,10 @@ void service_tick(struct service *svc, struct mono now, uint64_t lost)
 	/* A standby in step lets its owner say what is over. */
 	if (svc->owner || !replica.up)
 		dialog_table_expire(&svc->table, now, EXPIRE_BUDGET);
+	rescue_orphans(svc, now);
+	resume(svc, &replica, now);
+	media_flush(svc->media);
 	replica_flush(svc->replica, svc->index);
+	tell_warm(svc, now);
 	tell_calls(svc, now, lost + svc->track.counters.track_malformed);
 }

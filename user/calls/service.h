@@ -10,6 +10,7 @@
 
 #include "dialog.h"
 #include "link.h"
+#include "media.h"
 #include "prober.h"
 #include "recover_socket.h"
 #include "replica.h"
@@ -22,6 +23,7 @@
 
 #define SERVICE_COUNTERS(X)                                                                                  \
 	X(service_held, "datagrams kept until the role came")                                                \
+	X(service_own, "datagrams between sipflip-calls and the local server: not tracked")                  \
 	X(service_held_lost, "datagrams not kept: too many before the role came")
 
 struct service_counters {
@@ -35,6 +37,7 @@ struct service {
 	int index;
 	struct link *link;
 	struct replica *replica;
+	struct media *media;
 	struct prober *prober;
 	struct dialog_table table;
 	struct track track;
@@ -43,9 +46,16 @@ struct service {
 	bool owner;
 	uint64_t epoch;
 	uint64_t rescued_epoch;
+	bool server_told;        /* table.origin is known, 0 included */
+	bool resumed;            /* calls that were rescued before this process started are looked after */
+	struct mono server_gone; /* the local server died while this node owned; 0 = no, or seen to */
 	struct rescue_counts counts;
 	uint64_t counted_version;
 	struct mono count_again;
+	uint64_t warmed_version;
+	struct mono warm_again;
+	uint32_t warm_n; /* as last told */
+	uint64_t warm_hash;
 	struct keeper_calls said;
 	uint32_t held_len;
 	uint8_t held[SERVICE_HELD_BYTES]; /* struct capture_record, each rounded up to 8 bytes */
@@ -54,7 +64,7 @@ struct service {
 
 /* `svc` is zeroed memory that stays where it is. 0 or -errno; service_done in both cases. */
 int service_init(struct service *svc, su_root_t *root, const struct keeper_conf *conf, struct link *link,
-                 struct replica *replica);
+                 struct replica *replica, struct media *media);
 void service_done(struct service *svc);
 
 void service_role(struct service *svc, const struct keeper_role *role);

@@ -32,6 +32,12 @@ int tally_process(const struct tally_sources *sources, tally_fn fn, void *arg)
 		TELL(c, captured_read, "captured datagrams read from the ring")
 		TELL(c, captured_malformed, "captured records that contradict themselves")
 	}
+	if (sources->media) {
+		const struct media_counters *m = media_counters(sources->media);
+#define X(name, help) TELL(m, name, help)
+		MEDIA_COUNTERS(X)
+#undef X
+	}
 	return 0;
 }
 

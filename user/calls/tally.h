@@ -15,6 +15,7 @@ struct tally_sources {
 	const struct link *link;
 	const struct replica *replica;
 	const struct capture *capture;
+	const struct media *media;
 };
 
 /* Returns 0 to go on; anything else ends the walk, which returns it. */
