@@ -139,7 +139,7 @@ int dialog_store(struct dialog_table *table, struct dialog *d, const struct dial
 	}
 	if (slot->bytes)
 		*ret_old = (char *)d->call_id;
-	table->bytes += bytes - slot->bytes;
+	table->bytes = table->bytes - slot->bytes + bytes; /* not +=: the difference may be negative */
 	slot->bytes = bytes;
 	*d = *draft;
 	fill_block(block, draft, d);
