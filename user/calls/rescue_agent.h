@@ -114,6 +114,7 @@ struct rescue_request {
 	size_t body_len;
 	const char *content_type; /* NULL = application/sdp */
 	const char *headers;      /* further header lines, each with its CRLF; NULL = none */
+	const char *ack_branch;   /* of the INVITE's Via: ACK only, and for it nta insists on one */
 };
 
 /* The next CSeq of ours: well above the server's last one as long as it may have sent more. */

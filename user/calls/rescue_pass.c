@@ -424,7 +424,7 @@ bool rescue_pass_response(struct rescue *rescue, msg_t *msg, const sip_t *sip)
 	struct dialog *d;
 
 	if (sip->sip_status->st_status < 200 || sip->sip_status->st_status >= 300 ||
-	    sip->sip_cseq->cs_method != sip_method_invite)
+	    sip->sip_cseq->cs_method != sip_method_invite || !sip->sip_via || !sip->sip_via->v_branch)
 		return false;
 	d = find(rescue, sip, sip->sip_from->a_tag, sip->sip_to->a_tag);
 	if (!d || d->state == DIALOG_EARLY)
@@ -432,6 +432,7 @@ bool rescue_pass_response(struct rescue *rescue, msg_t *msg, const sip_t *sip)
 	if (dialog_is_up(d))
 		tell(rescue, d, msg, sip, pass_has_sdp(sip));
 	ack.cseq = sip->sip_cseq->cs_seq;
+	ack.ack_branch = sip->sip_via->v_branch; /* nta answers its repetitions with the same ACK */
 	orq = rescue_send_request(rescue, d, &ack, NULL, NULL);
 	if (orq)
 		nta_outgoing_destroy(orq);

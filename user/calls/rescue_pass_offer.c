@@ -296,7 +296,11 @@ static void on_refused(struct rescue_pass *pass, nta_outgoing_t *orq, int status
 	}
 	if (!pass->restoring)
 		undo(pass);
-	pass_answer_back(pass, status, sip);
+	/* RFC 3261 9.1: a cancelled INVITE that is never answered is over, the call is not. */
+	if (pass->cancelled && status == 408)
+		pass_end(pass);
+	else
+		pass_answer_back(pass, status, sip);
 }
 
 static int on_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
@@ -325,16 +329,24 @@ static int on_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 
 /* --- what else the asking phone does -------------------------------------------------------------- */
 
-static void on_cancel(struct rescue_pass *pass, nta_incoming_t *irq, const sip_t *sip)
+/*
+ * Nobody waits for the answer any more. The exchange ends with the other phone's
+ * 487 or its 200, for which it must be there: nta would answer the 200 of an INVITE
+ * that nobody keeps with ACK and BYE.
+ */
+static void withdraw(struct rescue_pass *pass, int status, const sip_reason_t *reason)
 {
-	pass->rescue->counters.rescue_passed_cancel++;
+	nta_incoming_t *irq = pass->irq;
+
 	pass->irq = NULL;
-	nta_incoming_treply(irq, SIP_487_REQUEST_TERMINATED, TAG_END());
-	nta_incoming_destroy(irq);
-	nta_outgoing_tcancel(pass->orq, NULL, NULL, TAG_IF(sip->sip_reason, SIPTAG_REASON(sip->sip_reason)),
-	                     TAG_END());
-	/* The exchange ends with the other phone's 487, or its 200. */
 	pass->cancelled = true;
+	if (irq) {
+		nta_incoming_bind(irq, NULL, NULL);
+		nta_incoming_treply(irq, status, NULL, TAG_END());
+		nta_incoming_destroy(irq);
+	}
+	if (pass->method == sip_method_invite)
+		nta_outgoing_tcancel(pass->orq, NULL, NULL, TAG_IF(reason, SIPTAG_REASON(reason)), TAG_END());
 }
 
 /* The ACK brings the answer to the offer in our 200; sip NULL: it never came (RFC 3261 13.3.1.4). */
@@ -346,7 +358,8 @@ static int on_ack_or_cancel(void *magic, nta_incoming_t *irq, const sip_t *sip)
 	int len = -1;
 
 	if (sip && sip->sip_request && sip->sip_request->rq_method == sip_method_cancel) {
-		on_cancel(pass, irq, sip);
+		rescue->counters.rescue_passed_cancel++;
+		withdraw(pass, 487, sip->sip_reason);
 		return 0;
 	}
 	if (!sip)
@@ -395,10 +408,9 @@ static int conflict(struct rescue *rescue, const struct dialog *d)
 
 		if (!pass->used || !pass->offer || (pass->from != d && pass->to != d))
 			continue;
-		if (rescue_now().ns - pass->since.ns > PASS_OVERDUE_NS) {
+		if (!pass->cancelled && rescue_now().ns - pass->since.ns > PASS_OVERDUE_NS) {
 			rescue->counters.rescue_pass_overdue++;
-			pass_offer_drop(pass, 504);
-			continue;
+			withdraw(pass, 504, NULL);
 		}
 		status = pass->from == d && pass->irq && !pass->waits_ack ? 500 : 491;
 	}

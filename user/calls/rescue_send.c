@@ -145,7 +145,7 @@ nta_outgoing_t *rescue_send_request(struct rescue *rescue, struct dialog *dialog
 	nta_outgoing_t *orq;
 
 	su_home_init(home);
-	orq = create(rescue, home, dialog, request, callback, magic, NULL);
+	orq = create(rescue, home, dialog, request, callback, magic, request->ack_branch);
 	su_home_deinit(home);
 	if (!orq)
 		rescue->counters.rescue_send_failed++;
