@@ -167,6 +167,9 @@ static int flush_one(struct replica_session *s, struct mono now)
 
 bool replica_session_flush(struct replica_session *s, struct mono now)
 {
+	/* What it just takes back from its peer it would only send to it again. */
+	if (s->owner && !s->caught_up && s->in.state == REPLICA_STREAM)
+		return false;
 	for (int i = 0; i < FLUSH_MESSAGES && s->out.active; i++) {
 		int rc = flush_one(s, now);
 
@@ -391,6 +394,7 @@ static void stream_complete(struct replica_session *s, const Replica__Envelope *
 	}
 	if (!was_in_step)
 		send_ping(s, now);
+	replica_session_flush(s, now);
 }
 
 static void records_came(struct replica_session *s, const Replica__Envelope *e, struct mono now)

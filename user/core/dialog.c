@@ -227,6 +227,7 @@ static struct dialog *on_first_invite(struct dialog_table *table, const struct s
 	}
 	keep_short(&d->caller, DIALOG_USER_LEN, ev->from_user);
 	keep_short(&d->callee, DIALOG_USER_LEN, ev->request_user);
+	keep_short(&d->asserted, DIALOG_USER_LEN, ev->asserted_user);
 	note_contact(table, d, ev);
 	note_message(table, d, ev);
 	return dialog_enter(table, at, d);
@@ -281,6 +282,7 @@ static void copy_sibling(struct dialog *d, const struct dialog *sibling)
 	d->request_uri = sibling->request_uri;
 	d->caller = sibling->caller;
 	d->callee = sibling->callee;
+	d->asserted = sibling->asserted;
 	d->link = sibling->link;
 	d->sdp_out = sibling->sdp_out;
 	d->sdp_out_len = sibling->sdp_out_len;
@@ -412,7 +414,7 @@ static struct dialog *on_dialog_response(struct dialog_table *table, struct dial
 	}
 	/* RFC 3261 12.2.1.2: 481 and 408 end it. A 401 to BYE means that it was not over yet. */
 	if ((ev->status == 481 || ev->status == 408) && ev->verb != SIP_VERB_CANCEL &&
-	    ev->verb != SIP_VERB_PRACK)
+	    ev->verb != SIP_VERB_PRACK && ev->verb != SIP_VERB_SUBSCRIPTION)
 		dialog_draft_state(table, d, DIALOG_ENDED, ev->at);
 	else if (ev->verb == SIP_VERB_BYE && (ev->status == 401 || ev->status == 407) && d->at_answer.ns &&
 	         d->state == DIALOG_ENDED)

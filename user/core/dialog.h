@@ -41,6 +41,7 @@
 #define DIALOG_BUDGET_MIN     (256 * 1024)
 
 #define DIALOG_ENDED_KEEP_NS  (32 * NS_PER_S)        /* 64*T1: retransmissions still find it */
+#define DIALOG_ENDED_WHOLE_NS (2 * NS_PER_S)         /* a BYE may be challenged, then it was not over */
 #define DIALOG_EARLY_KEEP_NS  (200 * NS_PER_S)       /* Timer C, RFC 3261 16.6 item 11, and some */
 #define DIALOG_IDLE_KEEP_NS   (24 * 3600 * NS_PER_S) /* confirmed without session timer */
 #define DIALOG_SILENT_NS      (300 * NS_PER_S)       /* as long without timer, message and media: over */
@@ -152,6 +153,7 @@ struct dialog {
 	const char *route;          /* Route values in the order to send them, comma separated */
 	const char *caller;         /* user part of From */
 	const char *callee;         /* user part of the first request's URI */
+	const char *asserted;       /* user part of P-Asserted-Identity or Remote-Party-ID of that request */
 	const char *link;           /* Call-ID of the other leg, as a configured header said */
 	const char *session_id_in;  /* RFC 7989: sender's UUID, from the phone */
 	const char *session_id_out; /* and from the server */
@@ -172,6 +174,7 @@ struct dialog {
 	X(route, DIALOG_ROUTE_LEN)                                                                           \
 	X(caller, DIALOG_USER_LEN)                                                                           \
 	X(callee, DIALOG_USER_LEN)                                                                           \
+	X(asserted, DIALOG_USER_LEN)                                                                         \
 	X(link, DIALOG_CALL_ID_LEN)                                                                          \
 	X(session_id_in, DIALOG_SESSION_ID_LEN)                                                              \
 	X(session_id_out, DIALOG_SESSION_ID_LEN)
@@ -192,6 +195,8 @@ enum sip_verb {
 	SIP_VERB_CANCEL,
 	SIP_VERB_UPDATE,
 	SIP_VERB_PRACK,
+	SIP_VERB_SUBSCRIPTION, /* NOTIFY, SUBSCRIBE, REFER: failing, they end their own usage (RFC 5057 5.1)
+	                        */
 };
 
 /*
@@ -215,6 +220,7 @@ struct sip_event {
 	const char *to_tag;
 	const char *request_uri;
 	const char *request_user;
+	const char *asserted_user;
 	const char *contact;      /* first Contact's URI */
 	const char *record_route; /* all values in the order of the message, comma separated */
 	const char *link;         /* value of the configured header */
@@ -281,6 +287,7 @@ struct dialog_silence {
 	void *context;
 };
 
+struct pairing;     /* pairing.h */
 struct dialog_slot; /* private links of one dialog */
 struct dialog_tombstone {
 	uint64_t version;
@@ -307,6 +314,7 @@ struct dialog_table {
 	uint64_t origin;                     /* of the server that runs here: new dialogs get it */
 	uint64_t bytes;                      /* of text, as the heap counts it; tombstones apart */
 	uint64_t bytes_max;
+	struct pairing *pairing; /* its index */
 	struct dialog_observer observer;
 	struct dialog_silence silence;
 	struct dialog_counters counters;
@@ -328,8 +336,14 @@ struct dialog *dialog_table_event(struct dialog_table *table, const struct sip_e
 /* Exact key, as seen from the server. NULL = not there. */
 struct dialog *dialog_find(struct dialog_table *table, uint8_t service, const char *call_id,
                            const char *local_tag, const char *remote_tag);
-/* The other leg of a paired call, in any state; NULL = none. */
+/*
+ * The other leg of a paired call; NULL = none. Of several (a group that rings) one of
+ * the other role first, one that is up before one that rings before one that ended.
+ */
 struct dialog *dialog_peer(struct dialog_table *table, const struct dialog *dialog);
+/* All dialogs with this one's call number, itself among them. NULL ends. */
+struct dialog *dialog_first_of_call(struct dialog_table *table, const struct dialog *of);
+struct dialog *dialog_next_of_call(struct dialog_table *table, const struct dialog *prev);
 /* Next dialog of any state, half-open included; NULL prev starts, NULL ends. */
 struct dialog *dialog_next(struct dialog_table *table, const struct dialog *prev);
 /* Same Call-ID as prev in the same service; to walk the forks. */
@@ -344,6 +358,8 @@ void dialog_set_state(struct dialog_table *table, struct dialog *dialog, enum di
                       struct mono at);
 void dialog_set_paired(struct dialog_table *table, struct dialog *a, struct dialog *b,
                        enum dialog_paired how);
+/* A call number of its own again. Its former legs stay as they are. */
+void dialog_unpair(struct dialog_table *table, struct dialog *dialog);
 void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog);
 /* What this node itself sent inside the dialog after a takeover; longer than DIALOG_SDP_LEN is marked and not
  * kept. */
@@ -381,7 +397,8 @@ bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t since);
  * For the receiving side: enters or overwrites by key; checks every string's end,
  * every enum and length first. Times are moved by shift_ns: this node's clock
  * minus the sender's. The record's pointers may be NULL for "" and are copied.
- * 0, -EINVAL (counted) or -ENOSPC. The change gets a version of this table.
+ * Of an ended dialog only what retransmissions need is kept. 0, -EINVAL (counted)
+ * or -ENOSPC. The change gets a version of this table.
  */
 int dialog_table_apply(struct dialog_table *table, const struct dialog *record, int64_t shift_ns);
 /* The key's strings may be the dialog's own. 0, or -ENOENT. */
@@ -390,7 +407,8 @@ int dialog_table_remove(struct dialog_table *table, const struct dialog_key *key
 void dialog_table_clear(struct dialog_table *table, uint8_t service);
 
 /*
- * Drops what is over, ends what is silent. For the owner only: elsewhere the owner's
+ * Drops what is over, ends what is silent, and keeps of what ended only what
+ * retransmissions need. For the owner only: elsewhere the owner's
  * deletions arrive by the replica. Looks at up to `budget` slots a call. Returns how many went.
  */
 uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32_t budget);

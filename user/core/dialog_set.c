@@ -68,10 +68,19 @@ void dialog_set_paired(struct dialog_table *table, struct dialog *a, struct dial
 	dialog_touch(table, b);
 }
 
+void dialog_unpair(struct dialog_table *table, struct dialog *dialog)
+{
+	dialog->paired = PAIRED_NOT;
+	dialog_set_call(table, dialog, table->next_call);
+	dialog_touch(table, dialog);
+}
+
 void dialog_mark_ambiguous(struct dialog_table *table, struct dialog *dialog)
 {
-	if (dialog->paired != PAIRED_NOT)
+	if (dialog->paired == PAIRED_AMBIGUOUS)
 		return;
+	if (dialog->paired != PAIRED_NOT)
+		dialog_set_call(table, dialog, table->next_call);
 	dialog->paired = PAIRED_AMBIGUOUS;
 	dialog_touch(table, dialog);
 }

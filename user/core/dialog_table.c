@@ -5,6 +5,7 @@
  * side. Knows nothing of SIP messages; that is dialog.c. Pure.
  */
 #include "dialog_table.h"
+#include "pairing.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -47,6 +48,7 @@ int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t
 	        .by_call_id = malloc(size * sizeof(uint32_t)),
 	        .by_call = malloc(size * sizeof(uint32_t)),
 	        .tombstones = calloc(DIALOG_TOMBSTONES, sizeof(struct dialog_tombstone)),
+	        .pairing = pairing_new(max_dialogs),
 	        .mask = size - 1,
 	        .max = max_dialogs,
 	        .first = DIALOG_NIL,
@@ -54,7 +56,8 @@ int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t
 	        .next_call = 1,
 	        .bytes_max = (uint64_t)max_dialogs * DIALOG_BUDGET_BYTES,
 	};
-	if (!table->dialogs || !table->slots || !table->by_call_id || !table->by_call || !table->tombstones) {
+	if (!table->dialogs || !table->slots || !table->by_call_id || !table->by_call || !table->tombstones ||
+	    !table->pairing) {
 		dialog_table_done(table);
 		return -ENOMEM;
 	}
@@ -77,6 +80,7 @@ void dialog_table_done(struct dialog_table *table)
 			free(dialog_store_release(table, &table->dialogs[i]));
 	for (i = 0; table->tombstones && i < DIALOG_TOMBSTONES; i++)
 		free((char *)table->tombstones[i].key.call_id);
+	pairing_free(table->pairing);
 	free(table->dialogs);
 	free(table->slots);
 	free(table->by_call_id);
@@ -266,21 +270,47 @@ struct dialog *dialog_find(struct dialog_table *table, uint8_t service, const ch
 	return NULL;
 }
 
+static struct dialog *same_call(struct dialog_table *table, uint32_t i, const struct dialog *of)
+{
+	for (; i != DIALOG_NIL; i = table->slots[i].next_call)
+		if (table->dialogs[i].call == of->call && table->dialogs[i].service == of->service)
+			return &table->dialogs[i];
+	return NULL;
+}
+
+struct dialog *dialog_first_of_call(struct dialog_table *table, const struct dialog *of)
+{
+	return same_call(table, table->by_call[call_bucket(table, of->call)], of);
+}
+
+struct dialog *dialog_next_of_call(struct dialog_table *table, const struct dialog *prev)
+{
+	return same_call(table, table->slots[index_of(table, prev)].next_call, prev);
+}
+
+static bool is_paired(const struct dialog *d)
+{
+	return d->paired != PAIRED_NOT && d->paired != PAIRED_AMBIGUOUS;
+}
+
 struct dialog *dialog_peer(struct dialog_table *table, const struct dialog *dialog)
 {
-	uint32_t i;
+	struct dialog *d, *best = NULL;
+	int best_rank = -1;
 
-	if (dialog->paired == PAIRED_NOT || dialog->paired == PAIRED_AMBIGUOUS)
+	if (!is_paired(dialog))
 		return NULL;
-	for (i = table->by_call[call_bucket(table, dialog->call)]; i != DIALOG_NIL;
-	     i = table->slots[i].next_call) {
-		struct dialog *d = &table->dialogs[i];
+	for (d = dialog_first_of_call(table, dialog); d; d = dialog_next_of_call(table, d)) {
+		int rank = (d->role != dialog->role ? 4 : 0) + (dialog_is_up(d)            ? 2
+		                                                : d->state == DIALOG_EARLY ? 1
+		                                                                           : 0);
 
-		if (d != dialog && d->call == dialog->call && d->service == dialog->service &&
-		    d->paired == dialog->paired)
-			return d;
+		if (d == dialog || !is_paired(d) || rank <= best_rank)
+			continue;
+		best = d;
+		best_rank = rank;
 	}
-	return NULL;
+	return best;
 }
 
 bool dialog_is_of_call(const struct dialog_table *table, const struct dialog *dialog, uint64_t call)
@@ -383,6 +413,20 @@ static void shift(struct mono *t, int64_t ns)
 		t->ns = 1;
 }
 
+/* What nobody asks of a dialog that ended. */
+static void cut_down(struct dialog *draft)
+{
+	draft->sdp_in_len = 0;
+	draft->sdp_out_len = 0;
+	draft->invite_len = 0;
+	draft->n_streams = 0;
+	draft->local_contact = "";
+	draft->request_uri = "";
+	draft->link = "";
+	draft->session_id_in = "";
+	draft->session_id_out = "";
+}
+
 int dialog_table_apply(struct dialog_table *table, const struct dialog *record, int64_t shift_ns)
 {
 	struct dialog draft = *record, *d;
@@ -394,6 +438,8 @@ int dialog_table_apply(struct dialog_table *table, const struct dialog *record, 
 	}
 	if (draft.state != DIALOG_EARLY)
 		draft.invite_len = 0;
+	if (draft.state == DIALOG_ENDED)
+		cut_down(&draft);
 	shift(&draft.at_invite, shift_ns);
 	shift(&draft.at_answer, shift_ns);
 	shift(&draft.at_changed, shift_ns);
@@ -448,6 +494,17 @@ static bool is_silent(const struct dialog_table *table, const struct dialog *d, 
 	       table->silence.silent && table->silence.silent(table->silence.context, d, DIALOG_SILENT_NS);
 }
 
+/* No change for anybody: who has a copy has cut it down when it was told of the end. */
+static void shorten(struct dialog_table *table, struct dialog *d)
+{
+	struct dialog draft = *d;
+	char *old;
+
+	cut_down(&draft);
+	if (dialog_store(table, d, &draft, &old) == 0)
+		free(old);
+}
+
 uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32_t budget)
 {
 	uint32_t gone = 0;
@@ -465,6 +522,8 @@ uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32
 			table->counters.dialog_silent++;
 			dialog_set_state(table, d, DIALOG_ENDED, now);
 		}
+		if (d->state == DIALOG_ENDED && mono_diff(now, d->at_ended) > DIALOG_ENDED_WHOLE_NS)
+			shorten(table, d);
 		if (!is_over(d, now))
 			continue;
 		if (d->state != DIALOG_ENDED)
