@@ -44,7 +44,7 @@ static __always_inline __u64 bytes_below(__u64 word, __u8 n)
 /* How many bytes are before the first that is marked. */
 static __always_inline __u32 bytes_before(__u64 marks)
 {
-	return (((marks & -marks) - 1) & EACH_BYTE(1)) * EACH_BYTE(1) >> 56;
+	return ((((marks & -marks) >> 7) - 1) & EACH_BYTE(1)) * EACH_BYTE(1) >> 56;
 }
 
 /* The barriers keep the bound where the verifier sees it: at the access. */

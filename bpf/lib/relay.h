@@ -18,10 +18,11 @@
 #include "lib/nexthop.h"
 #include "lib/stats.h"
 
-#define SEEN_SILENT_NS  1000000000ULL  /* watching: after that, another source is news */
-#define LATCH_SILENT_NS 500000000ULL   /* relaying: after that, one other source is taken */
-#define RTCP_SILENT_NS  10000000000ULL /* the same for RTCP, which is rare by nature (RFC 3550 section 6.2)  \
-	                                */
+#define SEEN_SILENT_NS  1000000000ULL /* watching: after that, another source is news */
+#define LATCH_SILENT_NS 500000000ULL  /* relaying: after that, one other source is taken */
+#define RTCP_SILENT_NS                                                                                       \
+	10000000000ULL /* the same for RTCP, which is rare by nature (RFC 3550 section 6.2)                  \
+	                */
 #define RTP_HEAD_LEN    12
 #define RTP_VERSION(b0) ((b0) >> 6)
 

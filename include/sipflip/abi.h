@@ -190,7 +190,8 @@ struct held_frame {
  * into its memory; the flip touches neither.
  *
  *   map flow_ports[port], ARRAY of __u32, mmapable: first slot in `flows` of this
- *     UDP port (host order), 0 = none. Written by sipflip-calls.
+ *     UDP port (host order), 0 = none; in memory 8 bytes apart, as an array's values
+ *     are. Written by sipflip-calls.
  *   map flows[slot], ARRAY, mmapable: one VIP port, which is one leg's RTP or RTCP.
  *     Slot 0 is never used. A slot is filled before it is linked into flow_ports
  *     (release) and unlinked before it is filled anew; slots of other VIPs with

@@ -112,7 +112,7 @@ static inline uint16_t ip_sum(const uint8_t *ip)
 	uint32_t sum = 0;
 	int i;
 
-	for (i = 0; i < 20; i += 2)
+	for (i = 0; i < (ip[0] & 15) * 4; i += 2)
 		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
@@ -155,6 +155,33 @@ static inline struct frame frame_udp(const uint8_t *dst_mac, const uint8_t *src_
 
 	add_ipv4(&f, 17, src, dst, 8 + len);
 	add_udp(&f, sport, dport, payload, len);
+	return f;
+}
+
+/* What the UDP checksum of an IPv4 frame without tags must be (RFC 768), read afresh over all of it. */
+static inline uint16_t udp_sum(const struct frame *f)
+{
+	const uint8_t *ip = f->b + 14, *udp = ip + (ip[0] & 15) * 4;
+	uint32_t len = (uint32_t)udp[4] << 8 | udp[5], sum = 17 + len, i;
+
+	for (i = 12; i < 20; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	for (i = 0; i < len; i++)
+		if (i != 6 && i != 7)
+			sum += i % 2 ? udp[i] : (uint32_t)udp[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff ? 0xffff : ~sum;
+}
+
+/* Both checksums put right. */
+static inline struct frame frame_summed(struct frame f)
+{
+	uint8_t *ip = f.b + 14, *udp = ip + (ip[0] & 15) * 4;
+
+	put16(ip + 10, 0);
+	put16(ip + 10, ip_sum(ip));
+	put16(udp + 6, udp_sum(&f));
 	return f;
 }
 
