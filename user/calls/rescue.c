@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma weak media_is_silent /* until it is there */
-
 #define BIND_RETRY_MS 1000
 #define PACE_MS       5
 #define SECOND_MS     1000
