@@ -133,10 +133,20 @@ void join_ack_server(struct rescue_join *join, nta_outgoing_t **invite, const ch
 	*invite = NULL;
 }
 
+void join_report(struct rescue_join *join, bool joined, int status, const char *text)
+{
+	if (join->told)
+		return;
+	join->told = true;
+	if (!join->ring)
+		rescue_call_joined(join->rescue, join->dialog, joined, status, text);
+}
+
 void join_free(struct rescue_join *join, bool tell_server)
 {
 	struct rescue_ring *ring = join->ring;
 
+	join_report(join, false, 0, "ended before it was joined");
 	join_pass_forget(join);
 	if (join->retry)
 		su_timer_destroy(join->retry);
@@ -186,6 +196,7 @@ static void joined(struct rescue_join *join, struct dialog *d)
 	dialog_set_origin(rescue->table, d, rescue->table->origin);
 	dialog_set_state(rescue->table, d, DIALOG_RESCUED, rescue_now());
 	rescue->counters.rescue_joined++;
+	join_report(join, true, 200, "joined to the server that runs here");
 	if (rescue->callbacks.progress)
 		rescue->callbacks.progress(rescue->context, &rescue->progress);
 }
@@ -272,6 +283,7 @@ static int on_phone(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 		nta_outgoing_destroy(orq);
 		if (status == 491 && d && wait_and_retry(join, d))
 			return 0;
+		join_report(join, false, status, "the phone refused to be joined");
 		if (d && (status == 481 || status == 408))
 			dialog_set_state(rescue->table, d, DIALOG_ENDED, rescue_now());
 		failed(join, true);
@@ -313,6 +325,7 @@ static void server_refused(struct rescue_join *join, int status, const char *phr
 	char reason[RESCUE_REASON_LEN];
 
 	snprintf(reason, sizeof(reason), "SIP;cause=%d", status);
+	join_report(join, false, 0, "the server refused the call: BYE to the phone");
 	failed(join, false);
 	if (ring)
 		heard(ring, status, phrase, sip);

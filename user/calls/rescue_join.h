@@ -28,6 +28,7 @@ struct rescue_join {
 	bool used;
 	uint8_t state; /* enum join_state */
 	uint8_t retries;
+	bool told;             /* rescue_call_joined was called */
 	bool offerless;        /* the server was asked for an offer: the answer goes with our ACK */
 	struct dialog *dialog; /* the phone's leg */
 	uint64_t call;
@@ -69,6 +70,8 @@ nta_outgoing_t *join_ask_server(struct rescue_join *join, sip_method_t method, c
 void join_ack_server(struct rescue_join *join, nta_outgoing_t **invite, const char *sdp, size_t len);
 /* The server's SDP as the next one that the phone hears; noted as sent. Length or -errno. */
 int join_sdp_to_phone(struct rescue_join *join, const sip_t *sip, char *buf, size_t size);
+/* What became of the call, once. */
+void join_report(struct rescue_join *join, bool joined, int status, const char *text);
 /* Ends what is left of it: BYE or CANCEL to the server when asked for. */
 void join_free(struct rescue_join *join, bool tell_server);
 

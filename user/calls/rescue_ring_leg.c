@@ -25,8 +25,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak media_take_port
-
 static msg_t *invite_of(const struct dialog *d)
 {
 	msg_t *msg = d->invite_len ? msg_make(sip_default_mclass(), 0, d->invite, d->invite_len) : NULL;
