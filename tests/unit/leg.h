@@ -16,6 +16,8 @@ struct leg {
 	const char *link;
 	const char *id_in, *id_out; /* Session-ID from the phone, from the server */
 	const char *sdp_in, *sdp_out;
+	const char *asserted; /* of P-Asserted-Identity or Remote-Party-ID */
+	const char *tag;      /* of the called side, NULL = "t" */
 };
 
 static inline struct dialog *leg_event(const struct leg *leg, int status, int64_t at_ms)
@@ -37,7 +39,10 @@ static inline struct dialog *leg_event(const struct leg *leg, int status, int64_
 	        .request_user = leg->callee,
 	        .request_uri = "sip:to@192.0.2.2",
 	        .from_tag = "f",
-	        .to_tag = status ? "t" : NULL,
+	        .to_tag = status <= 100 ? NULL
+	                  : leg->tag    ? leg->tag
+	                                : "t",
+	        .asserted_user = leg->asserted,
 	        .contact = "sip:contact@192.0.2.2",
 	        .link = leg->link,
 	        .session_id = out ? leg->id_out : leg->id_in,

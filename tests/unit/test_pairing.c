@@ -24,42 +24,87 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The server is called at `at`, calls out, is answered, answers. Returns what the last answer paired. */
+/* One message of a leg as the tracker takes it: status 0 is its INVITE. NULL = its dialog is gone. */
+static struct dialog *step(struct leg *leg, int status, int64_t at_ms)
+{
+	struct dialog *d;
+
+	leg->table = &table;
+	d = leg_event(leg, status, at_ms);
+	if (d)
+		pairing_consider(&table, d);
+	return d;
+}
+
+static struct leg called(const char *call_id, const char *caller, const char *callee)
+{
+	return (struct leg){.call_id = call_id, .caller = caller, .callee = callee};
+}
+
+static struct leg calls(const char *call_id, const char *caller, const char *callee)
+{
+	return (struct leg){.call_id = call_id, .caller = caller, .callee = callee, .out = true};
+}
+
+static void assert_pair(struct dialog *a, struct dialog *b, enum dialog_paired how)
+{
+	assert_int_equal(b->paired, how);
+	assert_int_equal(a->call, b->call);
+	assert_ptr_equal(dialog_peer(&table, a), b);
+	assert_ptr_equal(dialog_peer(&table, b), a);
+}
+
+static void assert_alone(struct dialog *d, enum dialog_paired why)
+{
+	assert_int_equal(d->paired, why);
+	assert_null(dialog_peer(&table, d));
+}
+
+/* The server is called at `at`, calls out, is answered, answers. Returns the called leg's partner. */
 static struct dialog *bridge(struct leg *a, struct leg *b, int64_t at_ms, struct dialog **ret_a,
                              struct dialog **ret_b)
 {
-	a->table = b->table = &table;
 	b->out = true;
-	leg_invite(a, at_ms);
-	leg_invite(b, at_ms + 1);
-	*ret_b = leg_answer(b, at_ms + 1000);
-	assert_null(pairing_consider(&table, *ret_b));
-	*ret_a = leg_answer(a, at_ms + 1001);
-	return pairing_consider(&table, *ret_a);
+	step(a, 0, at_ms);
+	step(b, 0, at_ms + 1);
+	*ret_b = step(b, 200, at_ms + 1000);
+	*ret_a = step(a, 200, at_ms + 1001);
+	return dialog_peer(&table, *ret_a);
 }
 
 static void numbers_and_order_of_events_pair(void **state)
 {
 	struct leg a = {.call_id = "a", .caller = "ann", .callee = "100"};
 	struct leg b = {.call_id = "b", .caller = "ann", .callee = "100"};
-	struct dialog *da, *db, *other;
+	struct dialog *da, *db;
 
-	other = bridge(&a, &b, 0, &da, &db);
-	assert_ptr_equal(other, db);
-	assert_int_equal(da->paired, PAIRED_NUMBERS);
-	assert_int_equal(da->call, db->call);
-	assert_ptr_equal(dialog_peer(&table, da), db);
-	assert_ptr_equal(dialog_peer(&table, db), da);
+	bridge(&a, &b, 0, &da, &db);
+	assert_pair(da, db, PAIRED_NUMBERS);
+}
+
+/* Who asks only at the answers (a keeper that started in between) finds the same. */
+static void answers_alone_pair_too(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
+	struct dialog *da, *db;
+
+	a.table = b.table = &table;
+	leg_invite(&a, 0);
+	leg_invite(&b, 1);
+	db = leg_answer(&b, 1000);
+	da = leg_answer(&a, 1001);
+	assert_ptr_equal(pairing_consider(&table, da), db);
+	assert_pair(da, db, PAIRED_NUMBERS);
 }
 
 static void one_common_number_is_enough_even_written_otherwise(void **state)
 {
 	struct leg a = {.call_id = "a", .caller = "+4930123456", .callee = "100"};
 	struct leg b = {.call_id = "b", .caller = "030123456", .callee = "device-7"};
-	struct dialog *da, *db, *other;
+	struct dialog *da, *db;
 
-	other = bridge(&a, &b, 0, &da, &db);
-	assert_ptr_equal(other, db);
+	bridge(&a, &b, 0, &da, &db);
+	assert_ptr_equal(dialog_peer(&table, da), db);
 }
 
 static void other_numbers_do_not_pair(void **state)
@@ -73,105 +118,403 @@ static void other_numbers_do_not_pair(void **state)
 	assert_null(dialog_peer(&table, da));
 }
 
-static void server_that_answered_before_it_was_answered_is_not_paired(void **state)
-{
-	struct leg a = {.table = &table, .call_id = "a", .caller = "ann", .callee = "100"};
-	struct leg b = {.table = &table, .call_id = "b", .caller = "ann", .callee = "100", .out = true};
+/* --- while it rings ------------------------------------------------------------------ */
 
-	leg_invite(&a, 0);
-	assert_null(pairing_consider(&table, leg_answer(&a, 5)));
-	leg_invite(&b, 10);
-	assert_null(pairing_consider(&table, leg_answer(&b, 1000)));
+static void a_ringing_pair_is_known_as_soon_as_the_server_calls_out(void **state)
+{
+	struct leg a = called("a", "1000", "1001"), b = calls("b", "1000", "1001");
+	struct dialog *da = step(&a, 0, 0), *db;
+
+	step(&a, 100, 1);
+	db = step(&b, 0, 20);
+	assert_true(dialog_is_half_open(db));
+	assert_pair(da, db, PAIRED_NUMBERS);
+	step(&b, 180, 120);
+	step(&a, 180, 125);
+	assert_pair(da, db, PAIRED_NUMBERS);
+}
+
+static void called_number_may_be_translated(void **state)
+{
+	struct leg a = called("a", "1000", "030123456"), b = calls("b", "1000", "device-7");
+	struct dialog *da = step(&a, 0, 0);
+
+	assert_pair(da, step(&b, 0, 20), PAIRED_NUMBERS);
+}
+
+static void call_forwarding_keeps_the_caller(void **state)
+{
+	struct leg a = called("a", "1000", "1001"), b = calls("b", "1000", "+491711234567");
+	struct dialog *da = step(&a, 0, 0), *db = step(&b, 0, 20);
+
+	assert_pair(da, db, PAIRED_NUMBERS);
+	step(&b, 200, 3000);
+	step(&a, 200, 3005);
+	assert_pair(da, db, PAIRED_NUMBERS);
+}
+
+/* A trunk wants its own number in From; who calls is in P-Asserted-Identity or Remote-Party-ID. */
+static void asserted_identity_is_a_caller_number_too(void **state)
+{
+	struct leg a = called("a", "1000", "9-0301234"), b = calls("b", "trunk", "0301234");
+	struct leg other = called("o", "1002", "9-0309999");
+	struct dialog *da = step(&a, 0, 0), *db;
+
+	step(&other, 0, 1);
+	b.asserted = "1000";
+	db = step(&b, 0, 20);
+	assert_pair(da, db, PAIRED_NUMBERS);
+}
+
+static void call_without_a_ringing_caller_is_alone(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "eve", "200");
+	struct dialog *da = step(&a, 0, 0);
+
+	assert_alone(step(&b, 0, 20), PAIRED_NOT);
+	assert_alone(da, PAIRED_NOT);
+}
+
+static void caller_that_came_later_is_not_the_one(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
+	struct dialog *db = step(&b, 0, 0);
+
+	assert_alone(step(&a, 0, 20), PAIRED_NOT);
+	assert_alone(db, PAIRED_NOT);
+}
+
+static void two_ringing_callers_that_fit_are_ambiguous_until_one_answers(void **state)
+{
+	struct leg a1 = called("a1", "trunk", "100"), a2 = called("a2", "trunk", "100");
+	struct leg b1 = calls("b1", "trunk", "100"), b2 = calls("b2", "trunk", "100");
+	struct dialog *da1 = step(&a1, 0, 0), *da2 = step(&a2, 0, 0), *db1, *db2;
+
+	db1 = step(&b1, 0, 10);
+	assert_alone(db1, PAIRED_AMBIGUOUS);
+	assert_alone(da1, PAIRED_AMBIGUOUS);
+	assert_alone(da2, PAIRED_AMBIGUOUS);
+	db2 = step(&b2, 0, 11);
+	assert_alone(db2, PAIRED_AMBIGUOUS);
+	/* the order of answers says which is which */
+	step(&b2, 200, 1000);
+	step(&a2, 200, 1001);
+	assert_pair(da2, db2, PAIRED_NUMBERS);
+	/* and leaves only one for the other */
+	step(&b1, 180, 1100);
+	assert_pair(da1, db1, PAIRED_NUMBERS);
+}
+
+static void simultaneous_calls_between_the_same_numbers_are_told_apart_by_time(void **state)
+{
+	struct leg a1 = called("a1", "1000", "1001"), b1 = calls("b1", "1000", "1001");
+	struct leg a2 = called("a2", "1000", "1001"), b2 = calls("b2", "1000", "1001");
+	struct dialog *da1 = step(&a1, 0, 0), *db1 = step(&b1, 0, 20), *da2, *db2;
+
+	assert_pair(da1, db1, PAIRED_NUMBERS);
+	da2 = step(&a2, 0, 500);
+	/* a second call of a1's ring group, or a2's first: not known */
+	db2 = step(&b2, 0, 520);
+	assert_alone(db2, PAIRED_AMBIGUOUS);
+	assert_alone(da2, PAIRED_AMBIGUOUS);
+	assert_pair(da1, db1, PAIRED_NUMBERS);
+	step(&b1, 200, 2000);
+	step(&a1, 200, 2004);
+	assert_pair(da1, db1, PAIRED_NUMBERS);
+	step(&b2, 200, 2500);
+	step(&a2, 200, 2504);
+	assert_pair(da2, db2, PAIRED_NUMBERS);
+	assert_pair(da1, db1, PAIRED_NUMBERS);
+}
+
+static void ambiguity_ends_when_nobody_fits_any_more(void **state)
+{
+	struct leg a1 = called("a1", "trunk", "100"), a2 = called("a2", "trunk", "100");
+	struct leg b = calls("b", "trunk", "100");
+	struct dialog *da1 = step(&a1, 0, 0), *db;
+
+	step(&a2, 0, 0);
+	db = step(&b, 0, 10);
+	assert_alone(db, PAIRED_AMBIGUOUS);
+	step(&a2, 486, 50);
+	step(&b, 180, 60);
+	assert_pair(da1, db, PAIRED_NUMBERS);
+}
+
+static void caller_of_nobody_is_not_ambiguous_for_ever(void **state)
+{
+	struct leg a1 = called("a1", "trunk", "100"), a2 = called("a2", "trunk", "100");
+	struct leg b = calls("b", "trunk", "100");
+	struct dialog *da1 = step(&a1, 0, 0);
+
+	step(&a2, 0, 0);
+	step(&b, 0, 10);
+	assert_alone(da1, PAIRED_AMBIGUOUS);
+	step(&b, 486, 50);
+	step(&a1, 200, 60);
+	assert_alone(da1, PAIRED_NOT);
+}
+
+static void better_rule_revises_a_guess_by_numbers(void **state)
+{
+	struct leg a1 = called("a1", "ann", "100"), a2 = called("a2", "eve", "700");
+	struct leg b = calls("b", "ann", "100");
+	struct dialog *da1 = step(&a1, 0, 0), *da2 = step(&a2, 0, 0), *db = step(&b, 0, 10);
+
+	assert_pair(da1, db, PAIRED_NUMBERS);
+	b.id_in = "bbbb";
+	step(&b, 180, 100);
+	a2.id_out = "bbbb";
+	step(&a2, 180, 101);
+	assert_pair(da2, db, PAIRED_SESSION_ID);
+	assert_alone(da1, PAIRED_NOT);
+}
+
+static void better_rule_confirms_a_guess_by_numbers(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
+	struct dialog *da = step(&a, 0, 0), *db = step(&b, 0, 10);
+
+	b.id_in = "bbbb";
+	step(&b, 180, 100);
+	a.id_out = "bbbb";
+	step(&a, 180, 101);
+	assert_pair(da, db, PAIRED_SESSION_ID);
+}
+
+static void answered_pair_by_numbers_is_not_revised(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
+	struct leg late = called("l", "ann", "100");
+	struct dialog *da, *db;
+
+	bridge(&a, &b, 0, &da, &db);
+	late.link = "b";
+	step(&late, 0, 5000);
+	assert_pair(da, db, PAIRED_NUMBERS);
+}
+
+/* --- ring groups, forks, hunting ---------------------------------------------------------- */
+
+static void a_ring_group_is_one_call_and_the_one_that_answers_is_the_partner(void **state)
+{
+	struct leg a = called("a", "ann", "600");
+	struct leg b1 = calls("b1", "ann", "101"), b2 = calls("b2", "ann", "102"),
+	           b3 = calls("b3", "ann", "103");
+	struct dialog *da = step(&a, 0, 0), *d1 = step(&b1, 0, 10), *d2 = step(&b2, 0, 11);
+	struct dialog *d3 = step(&b3, 0, 12), *d;
+	unsigned int n = 0;
+
+	for (d = dialog_first_of_call(&table, da); d; d = dialog_next_of_call(&table, d))
+		n++;
+	assert_int_equal(n, 4);
+	assert_ptr_equal(dialog_peer(&table, d1), da);
+	assert_ptr_equal(dialog_peer(&table, d2), da);
+	assert_ptr_equal(dialog_peer(&table, d3), da);
+	step(&b1, 180, 100);
+	step(&b2, 180, 100);
+	step(&b3, 180, 100);
+	step(&b2, 200, 2000);
+	assert_ptr_equal(dialog_peer(&table, da), d2);
+	step(&a, 200, 2001);
+	step(&b1, 487, 2010);
+	step(&b3, 487, 2010);
+	assert_pair(da, d2, PAIRED_NUMBERS);
+}
+
+static void a_ring_group_named_by_the_header_is_no_ambiguity(void **state)
+{
+	struct leg a = called("a", "ann", "600");
+	struct leg b1 = calls("b1", "x", "101"), b2 = calls("b2", "x", "102");
+	struct dialog *da = step(&a, 0, 0), *d1, *d2;
+
+	b1.link = b2.link = "a";
+	d1 = step(&b1, 0, 10);
+	d2 = step(&b2, 0, 11);
+	assert_int_equal(d1->call, da->call);
+	assert_int_equal(d2->call, da->call);
+	assert_ptr_equal(dialog_peer(&table, d2), da);
+	step(&b1, 180, 100);
+	step(&b1, 486, 200);
+	step(&b2, 200, 300);
+	step(&a, 200, 301);
+	assert_pair(da, d2, PAIRED_HEADER);
+}
+
+static void forked_leg_belongs_to_the_same_call(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
+	struct dialog *da = step(&a, 0, 0), *one, *two;
+
+	step(&b, 0, 10);
+	b.tag = "t1";
+	one = step(&b, 180, 50);
+	b.tag = "t2";
+	two = step(&b, 180, 60);
+	assert_ptr_not_equal(one, two);
+	assert_ptr_equal(dialog_peer(&table, one), da);
+	assert_ptr_equal(dialog_peer(&table, two), da);
+	step(&b, 200, 1000);
+	step(&a, 200, 1001);
+	assert_pair(da, two, PAIRED_NUMBERS);
+}
+
+static void hunting_tries_one_after_the_other(void **state)
+{
+	struct leg a = called("a", "ann", "600");
+	struct leg b1 = calls("b1", "ann", "101"), b2 = calls("b2", "ann", "102");
+	struct dialog *da = step(&a, 0, 0), *d1, *d2;
+
+	step(&b1, 0, 10);
+	d1 = step(&b1, 180, 50);
+	assert_ptr_equal(dialog_peer(&table, da), d1);
+	step(&b1, 486, 5000);
+	assert_alone(da, PAIRED_NOT);
+	d2 = step(&b2, 0, 5010);
+	assert_pair(da, d2, PAIRED_NUMBERS);
+}
+
+static void voicemail_that_answers_for_nobody_is_one_leg(void **state)
+{
+	struct leg a = called("a", "ann", "101"), b = calls("b", "ann", "101");
+	struct dialog *da = step(&a, 0, 0);
+
+	step(&b, 0, 10);
+	step(&b, 180, 50);
+	step(&a, 180, 51);
+	step(&a, 200, 20000);
+	step(&b, 487, 20001);
+	assert_alone(da, PAIRED_NOT);
+}
+
+static void called_leg_that_hung_up_stays_its_partners(void **state)
+{
+	struct leg a = called("a", "ann", "101"), b = calls("b", "ann", "101");
+	struct dialog *da, *db;
+
+	bridge(&a, &b, 0, &da, &db);
+	dialog_set_state(&table, db, DIALOG_ENDED, mono_ns(3 * NS_PER_S));
+	pairing_consider(&table, db);
+	assert_ptr_equal(dialog_peer(&table, da), db);
+}
+
+/* --- answered ------------------------------------------------------------------------------- */
+
+static void server_that_answers_first_and_then_calls_out_is_paired_by_both_numbers(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
+	struct dialog *da, *db;
+
+	step(&a, 0, 0);
+	da = step(&a, 200, 5);
+	db = step(&b, 0, 500);
+	assert_pair(da, db, PAIRED_NUMBERS);
+	step(&b, 200, 1000);
+	assert_pair(da, db, PAIRED_NUMBERS);
+}
+
+static void one_number_is_not_enough_after_the_server_answered(void **state)
+{
+	struct leg a = called("a", "ann", "voicemail"), b = calls("b", "ann", "100");
+	struct dialog *da;
+
+	step(&a, 0, 0);
+	da = step(&a, 200, 5);
+	assert_alone(step(&b, 0, 500), PAIRED_NOT);
+	assert_alone(da, PAIRED_NOT);
 }
 
 static void answer_long_after_is_another_call(void **state)
 {
-	struct leg a = {.table = &table, .call_id = "a", .caller = "ann", .callee = "100"};
-	struct leg b = {.table = &table, .call_id = "b", .caller = "ann", .callee = "100", .out = true};
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
 
+	a.table = b.table = &table;
 	leg_invite(&a, 0);
 	leg_invite(&b, 1);
 	leg_answer(&b, 1000);
 	assert_null(pairing_consider(&table, leg_answer(&a, 1000 + PAIRING_ANSWER_NS / NS_PER_MS + 1)));
 }
 
-static void two_legs_that_fit_equally_are_ambiguous(void **state)
+static void two_answers_that_fit_equally_are_ambiguous(void **state)
 {
-	struct leg a1 = {.table = &table, .call_id = "a1", .caller = "trunk", .callee = "100"};
-	struct leg a2 = {.table = &table, .call_id = "a2", .caller = "trunk", .callee = "100"};
-	struct leg b1 = {.table = &table, .call_id = "b1", .caller = "trunk", .callee = "100", .out = true};
-	struct leg b2 = {.table = &table, .call_id = "b2", .caller = "trunk", .callee = "100", .out = true};
-	struct dialog *d;
+	struct leg a1 = called("a1", "trunk", "100"), a2 = called("a2", "trunk", "100");
+	struct leg b1 = calls("b1", "trunk", "100"), b2 = calls("b2", "trunk", "100");
+	struct dialog *d1, *d2;
 
-	leg_invite(&a1, 0);
-	leg_invite(&a2, 0);
-	leg_invite(&b1, 1);
-	leg_invite(&b2, 1);
-	pairing_consider(&table, leg_answer(&b1, 1000));
-	pairing_consider(&table, leg_answer(&b2, 1000));
-	d = leg_answer(&a1, 1001);
-	assert_null(pairing_consider(&table, d));
-	assert_int_equal(d->paired, PAIRED_AMBIGUOUS);
-	d = leg_answer(&a2, 1001);
-	assert_null(pairing_consider(&table, d));
-	assert_int_equal(d->paired, PAIRED_AMBIGUOUS);
+	step(&a1, 0, 0);
+	step(&a2, 0, 0);
+	step(&b1, 0, 1);
+	step(&b2, 0, 1);
+	step(&b1, 200, 1000);
+	step(&b2, 200, 1000);
+	d1 = step(&a1, 200, 1001);
+	d2 = step(&a2, 200, 1001);
+	assert_alone(d1, PAIRED_AMBIGUOUS);
+	assert_alone(d2, PAIRED_AMBIGUOUS);
 }
 
 static void better_fit_wins_over_a_half_one(void **state)
 {
-	struct leg a = {.table = &table, .call_id = "a", .caller = "ann", .callee = "100"};
-	struct leg other = {.table = &table, .call_id = "o", .caller = "eve", .callee = "100", .out = true};
-	struct leg b = {.table = &table, .call_id = "b", .caller = "ann", .callee = "100", .out = true};
-	struct dialog *db;
+	struct leg a = called("a", "ann", "100"), other = called("o", "eve", "100");
+	struct leg b = calls("b", "ann", "100");
+	struct dialog *da = step(&a, 0, 0);
 
-	leg_invite(&a, 0);
-	leg_invite(&other, 1);
-	leg_invite(&b, 1);
-	leg_answer(&other, 1000);
-	db = leg_answer(&b, 1000);
-	assert_ptr_equal(pairing_consider(&table, leg_answer(&a, 1001)), db);
+	step(&other, 0, 0);
+	assert_pair(da, step(&b, 0, 1), PAIRED_NUMBERS);
 }
 
 static void calls_after_one_another_do_not_disturb(void **state)
 {
 	struct leg a = {.caller = "ann", .callee = "100"}, b = {.caller = "ann", .callee = "100"};
 	char id_a[] = "a0", id_b[] = "b0";
-	struct dialog *da, *db, *other;
+	struct dialog *da, *db;
 	int i;
 
 	a.call_id = id_a;
 	b.call_id = id_b;
 	for (i = 0; i < 9; i++) {
 		id_a[1] = id_b[1] = (char)('0' + i);
-		other = bridge(&a, &b, i * 10, &da, &db);
-		assert_ptr_equal(other, db);
+		bridge(&a, &b, i * 2000, &da, &db);
+		assert_pair(da, db, PAIRED_NUMBERS);
 	}
 }
 
+/* Legs that went from the table without a word are no partners, and their places serve others. */
+static void partner_that_is_gone_from_the_table_leaves_one_leg(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100"), c = calls("c", "ann", "100");
+	struct dialog_key key;
+	struct dialog *da = step(&a, 0, 0), *db = step(&b, 0, 10), *dc;
+
+	dialog_key_of(db, &key);
+	assert_int_equal(dialog_table_remove(&table, &key), 0);
+	step(&a, 180, 20);
+	assert_alone(da, PAIRED_NOT);
+	dc = step(&c, 0, 30);
+	assert_pair(da, dc, PAIRED_NUMBERS);
+}
+
+/* --- header, Session-ID, SDP ------------------------------------------------------------------- */
+
 static void header_names_the_other_leg_at_any_time(void **state)
 {
-	struct leg a = {.table = &table, .call_id = "a", .caller = "ann", .callee = "ivr"};
-	struct leg b = {
-	        .table = &table, .call_id = "b", .caller = "x", .callee = "y", .out = true, .link = "a"};
-	struct dialog *da, *db;
+	struct leg a = called("a", "ann", "ivr"), b = calls("b", "x", "y");
+	struct dialog *da;
 
-	leg_invite(&a, 0);
-	da = leg_answer(&a, 5);
-	assert_null(pairing_consider(&table, da));
-	leg_invite(&b, 60000);
-	db = leg_answer(&b, 61000);
-	assert_ptr_equal(pairing_consider(&table, db), da);
-	assert_int_equal(da->paired, PAIRED_HEADER);
+	step(&a, 0, 0);
+	da = step(&a, 200, 5);
+	b.link = "a";
+	assert_pair(da, step(&b, 0, 60000), PAIRED_HEADER);
 }
 
 static void session_id_that_passes_through_pairs(void **state)
 {
 	struct leg a = {.call_id = "a", .caller = "1", .callee = "2", .id_in = "aaaa", .id_out = "bbbb"};
 	struct leg b = {.call_id = "b", .caller = "3", .callee = "4", .id_in = "bbbb", .id_out = "aaaa"};
-	struct dialog *da, *db, *other;
+	struct dialog *da, *db;
 
-	other = bridge(&a, &b, 0, &da, &db);
-	assert_ptr_equal(other, db);
+	bridge(&a, &b, 0, &da, &db);
+	assert_ptr_equal(dialog_peer(&table, da), db);
 	assert_int_equal(da->paired, PAIRED_SESSION_ID);
 }
 
@@ -194,18 +537,18 @@ static void origin_that_passes_through_pairs(void **state)
 	                .caller = "3",
 	                .callee = "4",
 	                .sdp_out = "v=0\r\no=u 424242 1 IN IP4 9.9.9.9\r\n"};
-	struct dialog *da, *db, *other;
+	struct dialog *da, *db;
 
-	other = bridge(&a, &b, 0, &da, &db);
-	assert_ptr_equal(other, db);
+	bridge(&a, &b, 0, &da, &db);
+	assert_ptr_equal(dialog_peer(&table, da), db);
 	assert_int_equal(da->paired, PAIRED_SDP);
 }
 
 static void ended_leg_is_no_partner(void **state)
 {
-	struct leg a = {.table = &table, .call_id = "a", .caller = "ann", .callee = "100"};
-	struct leg b = {.table = &table, .call_id = "b", .caller = "ann", .callee = "100", .out = true};
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
 
+	a.table = b.table = &table;
 	leg_invite(&a, 0);
 	leg_invite(&b, 1);
 	dialog_set_state(&table, leg_answer(&b, 1000), DIALOG_ENDED, mono_ns(NS_PER_S + 1000 * NS_PER_MS));
@@ -218,13 +561,35 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        T(numbers_and_order_of_events_pair),
+	        T(answers_alone_pair_too),
 	        T(one_common_number_is_enough_even_written_otherwise),
 	        T(other_numbers_do_not_pair),
-	        T(server_that_answered_before_it_was_answered_is_not_paired),
+	        T(a_ringing_pair_is_known_as_soon_as_the_server_calls_out),
+	        T(called_number_may_be_translated),
+	        T(call_forwarding_keeps_the_caller),
+	        T(asserted_identity_is_a_caller_number_too),
+	        T(call_without_a_ringing_caller_is_alone),
+	        T(caller_that_came_later_is_not_the_one),
+	        T(two_ringing_callers_that_fit_are_ambiguous_until_one_answers),
+	        T(simultaneous_calls_between_the_same_numbers_are_told_apart_by_time),
+	        T(ambiguity_ends_when_nobody_fits_any_more),
+	        T(caller_of_nobody_is_not_ambiguous_for_ever),
+	        T(better_rule_revises_a_guess_by_numbers),
+	        T(better_rule_confirms_a_guess_by_numbers),
+	        T(answered_pair_by_numbers_is_not_revised),
+	        T(a_ring_group_is_one_call_and_the_one_that_answers_is_the_partner),
+	        T(a_ring_group_named_by_the_header_is_no_ambiguity),
+	        T(forked_leg_belongs_to_the_same_call),
+	        T(hunting_tries_one_after_the_other),
+	        T(voicemail_that_answers_for_nobody_is_one_leg),
+	        T(called_leg_that_hung_up_stays_its_partners),
+	        T(server_that_answers_first_and_then_calls_out_is_paired_by_both_numbers),
+	        T(one_number_is_not_enough_after_the_server_answered),
 	        T(answer_long_after_is_another_call),
-	        T(two_legs_that_fit_equally_are_ambiguous),
+	        T(two_answers_that_fit_equally_are_ambiguous),
 	        T(better_fit_wins_over_a_half_one),
 	        T(calls_after_one_another_do_not_disturb),
+	        T(partner_that_is_gone_from_the_table_leaves_one_leg),
 	        T(header_names_the_other_leg_at_any_time),
 	        T(session_id_that_passes_through_pairs),
 	        T(nil_session_id_says_nothing),

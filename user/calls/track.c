@@ -182,7 +182,7 @@ struct dialog *track_message(struct track *track, const sip_t *sip, uint8_t serv
 	dialog = dialog_table_event(track->table, &ev);
 	su_home_deinit(home);
 	track->counters.track_messages++;
-	if (dialog && dialog_is_up(dialog))
+	if (dialog)
 		pair(track, dialog);
 	return dialog;
 }
