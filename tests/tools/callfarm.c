@@ -322,6 +322,8 @@ static bool command(char *line)
 		return job_start(JOB_RESUME, 0, a, farm.n > a ? farm.n / a : 1, rate);
 	if (!strcmp(word, "bye") && sscanf(line, "%*s %u %lf %u", &a, &rate, &c) >= 1)
 		return job_start(JOB_BYE, c, a, 1, rate);
+	if (!strcmp(word, "wire") && sscanf(line, "%*s %u %63s %u", &a, path, &b) == 3)
+		return farm_call_wire(&farm, a, path, (uint16_t)b) == 0;
 	if (!strcmp(word, "mark") && sscanf(line, "%*s %lld", &ns) == 1) {
 		farm.mark_ns = ns;
 		return true;
@@ -445,6 +447,7 @@ static int usage(void)
 	     "Commands on standard input, each answered with a line of JSON:\n"
 	     "  place N RATE [FIRST]   hold N RATE   resume N RATE   bye N RATE [FIRST]   N calls, RATE a "
 	     "second\n"
+	     "  wire INDEX ADDR PORT   a call without SIP: RTP goes there from now on\n"
 	     "  window           what is counted of media begins here\n"
 	     "  mark NS          the time after which the first packet is told\n"
 	     "  status           report [CSV-FILE]      quit");

@@ -108,6 +108,8 @@ int64_t farm_media_interval_ns(const struct farm *farm, const struct farm_call *
 
 /* farm_call.c */
 int farm_call_place(struct farm *farm, uint32_t index);
+/* A call without SIP: its RTP goes to addr:port, from now on or instead of where it went. */
+int farm_call_wire(struct farm *farm, uint32_t index, const char *addr, uint16_t port);
 int farm_call_reinvite(struct farm *farm, struct farm_call *call, enum farm_act act);
 int farm_call_bye(struct farm *farm, struct farm_call *call);
 void farm_call_datagram(struct farm *farm, const char *text, size_t len, const struct sockaddr_in *from,

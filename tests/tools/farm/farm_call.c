@@ -206,6 +206,21 @@ int farm_call_place(struct farm *farm, uint32_t index)
 	return 0;
 }
 
+int farm_call_wire(struct farm *farm, uint32_t index, const char *addr, uint16_t port)
+{
+	struct farm_call *call = index < farm->n ? farm->call[index] : NULL;
+	int err = call ? 0 : new_call(farm, index, (struct span){0}, &call);
+
+	if (err)
+		return err;
+	call->rtp = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+	if (inet_pton(AF_INET, addr, &call->rtp.sin_addr) != 1)
+		return -EINVAL;
+	call->state = FARM_UP;
+	farm_media_start(farm, call);
+	return 0;
+}
+
 int farm_call_reinvite(struct farm *farm, struct farm_call *call, enum farm_act act)
 {
 	if (call->state != FARM_UP)
