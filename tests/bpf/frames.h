@@ -196,6 +196,21 @@ static inline struct frame frame_tcp(const uint8_t *dst_mac, const uint8_t *src_
 	return f;
 }
 
+/* The frame with `n` tags between the addresses and its type. */
+static inline struct frame with_tags(struct frame f, int n)
+{
+	struct frame t = f;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		put16(t.b + 12 + 4 * i, i + 1 < n ? 0x88a8 : 0x8100);
+		put16(t.b + 14 + 4 * i, 10 + i);
+	}
+	memcpy(t.b + 12 + 4 * n, f.b + 12, f.len - 12);
+	t.len = f.len + 4 * n;
+	return t;
+}
+
 static inline struct frame frame_msg(const struct msg *msg, const struct siphash_key *key)
 {
 	struct wire_msg wire;

@@ -86,20 +86,6 @@ static struct frame ip_odd(void)
 	return f;
 }
 
-/* The frame with `n` tags between the addresses and its type. */
-static struct frame with_tags(struct frame f, int n)
-{
-	struct frame t = f;
-	int i;
-
-	for (i = 0; i < n; i++) {
-		put16(t.b + 12 + 4 * i, i + 1 < n ? 0x88a8 : 0x8100);
-		put16(t.b + 14 + 4 * i, 10 + i);
-	}
-	memcpy(t.b + 12 + 4 * n, f.b + 12, f.len - 12);
-	t.len = f.len + 4 * n;
-	return t;
-}
 static struct frame sip_tagged(void)
 {
 	return with_tags(sip(), 1);
