@@ -190,6 +190,7 @@ def find_dialog(messages, phone_address):
                     'contact': (invite if caller else ok).contact,
                     # the server's route set, RFC 3261 12.1.1 and 12.1.2
                     'route_set': recorded if caller else recorded[::-1],
+                    'server': invite.dst if caller else invite.src,
                     'established_ns': ok.at,
                 }
     return None
@@ -210,6 +211,7 @@ def reinvites(messages, dialog, phone_address, kill):
                 'routes': route_uris(m.routes),
                 'tags_right': (m.from_tag, m.to_tag) == (dialog['server_tag'], dialog['phone_tag']),
                 'cseq_right': highest is None or m.cseq > highest,
+                'from_right': m.src == dialog['server'],
                 'uri_right': m.uri == dialog['contact'],
                 'route_right': route_uris(m.routes) == dialog['route_set'],
                 'status': final_status(messages, m),
