@@ -205,26 +205,12 @@ static void ask(struct phone *phone, const char *method, uint32_t cseq, const ch
 
 /* --- what was on the wire before the server died ------------------------------------------- */
 
-/* The INVITE that is kept of a ringing leg; len 0 = none. */
-static void keep_invite(struct dialog *d, const char *text, size_t len)
-{
-	struct dialog draft = *d;
-
-	draft.invite = (const uint8_t *)text;
-	draft.invite_len = (uint16_t)len;
-	draft.flags &= ~(uint32_t)DIALOG_NO_INVITE;
-	assert_non_null(dialog_enter(&table, d, &draft));
-}
-
 static struct dialog *captured(const struct phone *phone, bool out, const char *text)
 {
 	struct capture_record *record =
 	        script_record(text, strlen(text), out, "127.0.0.1", phone->port, (uint64_t)now().ns);
 	struct dialog *d = track_datagram(&track, record, now());
 
-	if (d && !d->invite_len && d->state == DIALOG_EARLY && strlen(text) <= DIALOG_INVITE_LEN &&
-	    !strncmp(text, "INVITE", 6))
-		keep_invite(d, text, strlen(text));
 	free(record);
 	return d;
 }

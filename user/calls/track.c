@@ -151,6 +151,14 @@ static void fill(struct track *track, su_home_t *home, const sip_t *sip, struct 
 		else if (se->x_refresher && su_casematch(se->x_refresher, "uac"))
 			ev->refresher_uas = 0;
 	}
+	if (sip->sip_rseq)
+		ev->rseq = sip->sip_rseq->rs_response;
+	if (sip->sip_allow && sip_is_allowed(sip->sip_allow, SIP_METHOD_UPDATE))
+		ev->supports |= DIALOG_ALLOWS_UPDATE;
+	if (sip_has_feature(sip->sip_supported, "timer"))
+		ev->supports |= DIALOG_SUPPORTS_TIMER;
+	if (sip_has_feature(sip->sip_supported, "100rel"))
+		ev->supports |= DIALOG_SUPPORTS_100REL;
 	find_sdp(home, sip, ev);
 }
 
@@ -164,12 +172,9 @@ static void pair(struct track *track, struct dialog *dialog)
 		track->counters.track_unpaired_ambiguous++;
 }
 
-struct dialog *track_message(struct track *track, const sip_t *sip, uint8_t service, bool out,
-                             const struct inaddr16 *remote, uint16_t remote_port, struct mono at)
+static struct dialog *track_sip(struct track *track, const sip_t *sip, struct sip_event *ev)
 {
 	su_home_t home[1] = {SU_HOME_INIT(home)};
-	struct sip_event ev = {
-	        .at = at, .service = service, .out = out, .remote = *remote, .remote_port = remote_port};
 	struct dialog *dialog;
 
 	if (!sip->sip_cseq || !sip->sip_call_id || !sip->sip_from || !sip->sip_to ||
@@ -178,13 +183,22 @@ struct dialog *track_message(struct track *track, const sip_t *sip, uint8_t serv
 		return NULL;
 	}
 	su_home_init(home);
-	fill(track, home, sip, &ev);
-	dialog = dialog_table_event(track->table, &ev);
+	fill(track, home, sip, ev);
+	dialog = dialog_table_event(track->table, ev);
 	su_home_deinit(home);
 	track->counters.track_messages++;
 	if (dialog)
 		pair(track, dialog);
 	return dialog;
+}
+
+struct dialog *track_message(struct track *track, const sip_t *sip, uint8_t service, bool out,
+                             const struct inaddr16 *remote, uint16_t remote_port, struct mono at)
+{
+	struct sip_event ev = {
+	        .at = at, .service = service, .out = out, .remote = *remote, .remote_port = remote_port};
+
+	return track_sip(track, sip, &ev);
 }
 
 static bool is_keepalive(const uint8_t *data, size_t len)
@@ -199,7 +213,15 @@ static bool is_keepalive(const uint8_t *data, size_t len)
 
 struct dialog *track_datagram(struct track *track, const struct capture_record *record, struct mono now)
 {
-	struct mono at = mono_ns((int64_t)record->at_ns);
+	struct sip_event ev = {
+	        .at = mono_ns((int64_t)record->at_ns),
+	        .service = record->service,
+	        .out = record->direction == CAPTURE_OUT,
+	        .remote = record->remote,
+	        .remote_port = record->remote_port,
+	        .whole = record->data,
+	        .whole_len = record->len,
+	};
 	struct dialog *dialog = NULL;
 	msg_t *msg;
 	sip_t *sip;
@@ -209,14 +231,13 @@ struct dialog *track_datagram(struct track *track, const struct capture_record *
 		return NULL;
 	}
 	if (record->at_ns > (uint64_t)now.ns)
-		at = now;
+		ev.at = now;
 	msg = msg_make(sip_default_mclass(), 0, record->data, (ssize_t)record->len);
 	sip = msg ? sip_object(msg) : NULL;
-	/* A bad header that nobody needs is no reason to lose the dialog; track_message asks for the others.
+	/* A bad header that nobody needs is no reason to lose the dialog; track_sip asks for the others.
 	 */
 	if (sip && !(sip->sip_flags & MSG_FLG_ERROR))
-		dialog = track_message(track, sip, record->service, record->direction == CAPTURE_OUT,
-		                       &record->remote, record->remote_port, at);
+		dialog = track_sip(track, sip, &ev);
 	else
 		track->counters.track_malformed++;
 	msg_destroy(msg);
