@@ -308,6 +308,40 @@ static void offer_cancelled_too_late_is_taken_back(void **state)
 	ASSERT_COUNT(rescue_offer_undone, 1);
 }
 
+static void offer_of_a_call_whose_turn_has_not_come_passes_at_once(void **state)
+{
+	rescue_start(world.rescue, 0x201, (uint64_t)now().ns, now());
+	ASK(&a, .method = "INVITE", .cseq = 501, .body = HOLD_A);
+	hear(&b);
+	ASSERT_HAS(b, "INVITE ");
+	ASSERT_HAS(b, "a=sendonly\r\n");
+	answer(&b, "200 OK", NULL, NULL, HELD_B);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 200 OK");
+}
+
+static void offer_that_meets_the_rescues_own_is_pending(void **state)
+{
+	rescue_start(world.rescue, 0x201, (uint64_t)now().ns, now());
+	hear(&b);
+	ASSERT_HAS(b, "INVITE ");
+	hear(&a);
+	ASSERT_HAS(a, "INVITE ");
+	answer(&a, "200 OK", NULL, NULL, SAID_A);
+	hear(&a);
+	ASSERT_HAS(a, "ACK ");
+	ASK(&a, .method = "INVITE", .cseq = 501, .body = HOLD_A);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 491 ");
+	answer(&b, "200 OK", NULL, NULL, SAID_B);
+	hear(&b);
+	ASSERT_HAS(b, "ACK ");
+	ASK(&a, .method = "INVITE", .cseq = 502, .body = HOLD_A);
+	hear(&b);
+	ASSERT_HAS(b, "CSeq: 601 INVITE\r\n");
+	ASSERT_HAS(b, "a=sendonly\r\n");
+}
+
 static void cancel_of_nothing_is_refused(void **state)
 {
 	ASK(&a, .method = "CANCEL", .cseq = 501);
@@ -415,7 +449,7 @@ static void update_passes_as_what_it_is_and_falls_back(void **state)
 	b.supports = "Allow: INVITE, ACK, BYE, UPDATE\r\n";
 	ASK(&b, .method = "OPTIONS", .cseq = 9);
 	hear(&b);
-	db->flags |= DIALOG_ALLOWS_UPDATE;
+	dialog_set_flags(&world.table, db, DIALOG_ALLOWS_UPDATE, 0);
 	ASK(&a, .method = "UPDATE", .cseq = 501, .body = HOLD_A);
 	hear(&b);
 	ASSERT_HAS(b, "UPDATE ");
@@ -928,6 +962,8 @@ int main(void)
 	        T(refused_offer_leaves_what_was_agreed),
 	        T(cancel_passes_across),
 	        T(offer_cancelled_too_late_is_taken_back),
+	        T(offer_of_a_call_whose_turn_has_not_come_passes_at_once),
+	        T(offer_that_meets_the_rescues_own_is_pending),
 	        T(cancel_of_nothing_is_refused),
 	        T(glare_is_told_both_ways),
 	        T(second_offer_of_the_same_phone_is_for_later),

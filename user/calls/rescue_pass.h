@@ -2,8 +2,9 @@
 /*
  * Inside of what passes requests across the two legs of a call: rescue_pass.c
  * (who asks what in which dialog, the exchanges), rescue_pass_offer.c (INVITE and
- * UPDATE), rescue_pass_other.c (the rest) and rescue_pass_refer.c (names of
- * dialogs that are not the same on both legs). Nobody else includes this.
+ * UPDATE), rescue_pass_body.c (their SDP), rescue_pass_other.c (the rest) and
+ * rescue_pass_refer.c (names of dialogs that are not the same on both legs).
+ * Nobody else includes this.
  */
 #ifndef SIPFLIP_CALLS_RESCUE_PASS_H
 #define SIPFLIP_CALLS_RESCUE_PASS_H
@@ -77,7 +78,7 @@ void pass_answer_back(struct rescue_pass *pass, int status, const sip_t *sip);
 /* Max-Forwards for what goes on its way because of this request (RFC 7332). */
 uint32_t pass_max_forwards(const sip_t *sip);
 
-/* --- rescue_pass_offer.c --- */
+/* --- rescue_pass_body.c --- */
 
 enum pass_body {
 	PASS_NO_BODY,
@@ -89,6 +90,8 @@ enum pass_body {
 enum pass_body pass_body_of(su_home_t *home, const sip_t *sip, struct sdp *ret);
 /* The same as a yes or no: a session description that the table can take. */
 bool pass_has_sdp(const sip_t *sip);
+
+/* --- rescue_pass_offer.c --- */
 
 int pass_offer(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip);
 /* A phone of it has hung up, or nothing was heard of it for too long: nobody waits for its end any more. */

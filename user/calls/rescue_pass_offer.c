@@ -9,59 +9,15 @@
  */
 #include "rescue_pass.h"
 
-#include <sofia-sip/msg_mime.h>
 #include <sofia-sip/nta_tag.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_tag.h>
 #include <sofia-sip/sip_util.h>
-#include <sofia-sip/su_string.h>
 #include <sofia-sip/su_tagarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- what a message carries --------------------------------------------------------- */
-
-static bool is_sdp(const sip_content_type_t *type)
-{
-	return !type || (type->c_type && su_casematch(type->c_type, "application/sdp"));
-}
-
-enum pass_body pass_body_of(su_home_t *home, const sip_t *sip, struct sdp *ret)
-{
-	const sip_content_type_t *type = sip ? sip->sip_content_type : NULL;
-	const sip_payload_t *body = sip ? sip->sip_payload : NULL;
-	msg_multipart_t *part = NULL;
-
-	if (!body || !body->pl_len)
-		return PASS_NO_BODY;
-	if (!is_sdp(type) && type->c_type && su_casenmatch(type->c_type, "multipart/", 10)) {
-		part = msg_multipart_parse(home, type, sip_payload_dup(home, body));
-		while (part && !(part->mp_content_type && is_sdp(part->mp_content_type) && part->mp_payload))
-			part = part->mp_next;
-		if (!part)
-			return PASS_OTHER_BODY;
-		body = part->mp_payload;
-	} else if (!is_sdp(type)) {
-		return PASS_OTHER_BODY;
-	}
-	if (body->pl_len > DIALOG_SDP_LEN || sdp_parse(body->pl_data, body->pl_len, ret))
-		return PASS_BAD_SDP;
-	return PASS_SDP;
-}
-
-bool pass_has_sdp(const sip_t *sip)
-{
-	su_home_t home[1] = {SU_HOME_INIT(home)};
-	enum pass_body body;
-	struct sdp sdp;
-
-	su_home_init(home);
-	body = pass_body_of(home, sip, &sdp);
-	su_home_deinit(home);
-	return body == PASS_SDP;
-}
 
 /* The same session and version as before: a session refresh (RFC 4028 7.4) or a new Contact. */
 static bool is_refresh(const struct dialog *d, const struct sdp *is)
@@ -179,8 +135,9 @@ static void reply_ok(struct rescue *rescue, struct dialog *d, nta_incoming_t *ir
 	sip_payload_t *body;
 
 	su_home_init(home);
-	rescue_timer_headers(rescue, d, sip_object(request), timer);
+	/* Before the timer is noted: the dialog's own text does not outlive a change of it. */
 	body = len > 0 ? sip_payload_create(home, sdp, (isize_t)len) : NULL;
+	rescue_timer_headers(rescue, d, sip_object(request), timer);
 	nta_incoming_treply(irq, SIP_200_OK, SIPTAG_CONTACT_STR(rescue->contact),
 	                    SIPTAG_ALLOW_STR(PASS_ALLOW), TAG_IF(timer[0], SIPTAG_HEADER_STR(timer)),
 	                    TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
@@ -290,8 +247,12 @@ static void on_refused(struct rescue_pass *pass, nta_outgoing_t *orq, int status
 		pass_heard_answer(pass, orq, sip, false);
 	/* It said once that it knows UPDATE; re-INVITE it must know. */
 	if (pass->method == sip_method_update && (status == 405 || status == 501)) {
+		char sdp[DIALOG_SDP_LEN];
+		size_t len = pass->to->sdp_out_len;
+
+		memcpy(sdp, pass->to->sdp_out, len);
 		nta_outgoing_destroy(orq);
-		if (send_offer(pass, false, pass->to->sdp_out, pass->to->sdp_out_len, 70))
+		if (send_offer(pass, false, sdp, len, 70))
 			return;
 	}
 	if (!pass->restoring)
@@ -398,6 +359,20 @@ void pass_offer_drop(struct rescue_pass *pass, int status)
 
 /* --- in from the asking phone ------------------------------------------------------------------------ */
 
+/*
+ * An INVITE of the rescue itself is out on a leg of this call. A call whose turn has
+ * not come, or waits after a 491, is open for its phones' own offers.
+ */
+static bool rescue_asks(const struct rescue *rescue, const struct dialog *d)
+{
+	const struct rescue_call *call = rescue_call_of(rescue, d);
+
+	if (!call || call->done)
+		return false;
+	return call->leg[0].invite || call->leg[1].invite ||
+	       (rescue_plan_is_3pcc(call->plan) && call->step.state != STEP_IDLE);
+}
+
 /* 0, 491 (ours is under way in this dialog) or 500 (its own is). RFC 3261 14.2, RFC 3311 5.2. */
 static int conflict(struct rescue *rescue, const struct dialog *d)
 {
@@ -414,7 +389,7 @@ static int conflict(struct rescue *rescue, const struct dialog *d)
 		}
 		status = pass->from == d && pass->irq && !pass->waits_ack ? 500 : 491;
 	}
-	return !status && rescue_is_under_way(rescue, d) ? 491 : status;
+	return !status && rescue_asks(rescue, d) ? 491 : status;
 }
 
 static int begin_offer(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, const sip_t *sip,
