@@ -33,6 +33,10 @@ static enum sip_verb verb_of(sip_method_t method)
 		return SIP_VERB_UPDATE;
 	case sip_method_prack:
 		return SIP_VERB_PRACK;
+	case sip_method_notify:
+	case sip_method_subscribe:
+	case sip_method_refer:
+		return SIP_VERB_SUBSCRIPTION;
 	default:
 		return SIP_VERB_OTHER;
 	}
@@ -87,6 +91,47 @@ static const char *bare_value(su_home_t *home, const char *value)
 	return len ? su_strndup(home, value, (isize_t)len) : NULL;
 }
 
+/* Several headers of one name: the first user that is neither empty nor anonymous. */
+static const char *user_in(su_home_t *home, const sip_unknown_t *headers, const char *name)
+{
+	const sip_unknown_t *un;
+
+	for (un = headers; un; un = un->un_next) {
+		const char *uri;
+		const url_t *url;
+
+		if (!un->un_name || !su_casematch(un->un_name, name) || !un->un_value)
+			continue;
+		uri = strchr(un->un_value, '<');
+		uri = uri ? uri + 1 : un->un_value + strspn(un->un_value, " \t");
+		url = url_make(home, su_strndup(home, uri, (isize_t)strcspn(uri, ">, \t\r\n")));
+		if (url && url->url_user && url->url_user[0] && !su_casematch(url->url_user, "anonymous"))
+			return url->url_user;
+	}
+	return NULL;
+}
+
+/* RFC 3325, or what came before it and is still FreeSWITCH's default. */
+static const char *asserted_user(su_home_t *home, const sip_t *sip)
+{
+	const char *user = user_in(home, sip->sip_unknown, "P-Asserted-Identity");
+
+	return user ? user : user_in(home, sip->sip_unknown, "Remote-Party-ID");
+}
+
+static uint32_t supports(const sip_t *sip)
+{
+	uint32_t flags = 0;
+
+	if (sip->sip_allow && sip_is_allowed(sip->sip_allow, SIP_METHOD_UPDATE))
+		flags |= DIALOG_ALLOWS_UPDATE;
+	if (sip_has_feature(sip->sip_supported, "timer") || sip_has_feature(sip->sip_require, "timer"))
+		flags |= DIALOG_SUPPORTS_TIMER;
+	if (sip_has_feature(sip->sip_supported, "100rel") || sip_has_feature(sip->sip_require, "100rel"))
+		flags |= DIALOG_SUPPORTS_100REL;
+	return flags;
+}
+
 static bool is_sdp(const sip_content_type_t *type)
 {
 	return !type || (type->c_type && su_casematch(type->c_type, "application/sdp"));
@@ -133,6 +178,7 @@ static void fill(struct track *track, su_home_t *home, const sip_t *sip, struct 
 	if (ev->verb == SIP_VERB_INVITE && !ev->status) {
 		ev->from = name_addr(home, sip->sip_from);
 		ev->to = name_addr(home, sip->sip_to);
+		ev->asserted_user = asserted_user(home, sip);
 	}
 	if (sip->sip_request) {
 		ev->request_uri = url_as_string(home, sip->sip_request->rq_url);
@@ -140,7 +186,8 @@ static void fill(struct track *track, su_home_t *home, const sip_t *sip, struct 
 	}
 	if (sip->sip_contact && sip->sip_contact->m_url->url_type != url_any)
 		ev->contact = url_as_string(home, sip->sip_contact->m_url);
-	ev->record_route = record_routes(home, sip->sip_record_route);
+	if (ev->verb == SIP_VERB_INVITE)
+		ev->record_route = record_routes(home, sip->sip_record_route);
 	ev->session_id = bare_value(home, unknown_header(sip, "Session-ID"));
 	if (track->link_header[0])
 		ev->link = bare_value(home, unknown_header(sip, track->link_header));
@@ -153,12 +200,7 @@ static void fill(struct track *track, su_home_t *home, const sip_t *sip, struct 
 	}
 	if (sip->sip_rseq)
 		ev->rseq = sip->sip_rseq->rs_response;
-	if (sip->sip_allow && sip_is_allowed(sip->sip_allow, SIP_METHOD_UPDATE))
-		ev->supports |= DIALOG_ALLOWS_UPDATE;
-	if (sip_has_feature(sip->sip_supported, "timer"))
-		ev->supports |= DIALOG_SUPPORTS_TIMER;
-	if (sip_has_feature(sip->sip_supported, "100rel"))
-		ev->supports |= DIALOG_SUPPORTS_100REL;
+	ev->supports = supports(sip);
 	find_sdp(home, sip, ev);
 }
 
