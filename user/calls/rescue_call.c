@@ -141,6 +141,15 @@ static void arm_retry(struct rescue_leg *leg)
 		                      (su_duration_t)(ns / NS_PER_MS));
 }
 
+/* No INVITE while the phone's own, or one for it, is under way (RFC 3261 14.1): put off, no retry spent. */
+static bool is_busy(struct rescue_leg *leg, const struct dialog *d)
+{
+	if (!rescue_pass_involves(leg->call->rescue, d))
+		return false;
+	arm_retry(leg);
+	return true;
+}
+
 static void end(struct rescue_call *call, int which)
 {
 	struct dialog *d = live(call, which);
@@ -244,8 +253,13 @@ static int on_leg_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 static void invite_leg(struct rescue_leg *leg, struct dialog *d)
 {
 	char sdp[DIALOG_SDP_LEN];
-	int len = rescue_sdp_again(leg->call->rescue, d, sdp, sizeof(sdp));
+	int len;
 
+	if (is_busy(leg, d)) {
+		leg->step.state = LEG_WAIT;
+		return;
+	}
+	len = rescue_sdp_again(leg->call->rescue, d, sdp, sizeof(sdp));
 	if (len <= 0) {
 		/* nothing that could be said again: the dialog is held, no more */
 		leg->step.state = LEG_KEPT;
@@ -345,6 +359,10 @@ static void invite_3pcc(struct rescue_call *call, int which)
 	char sdp[DIALOG_SDP_LEN];
 	int len = 0;
 
+	if (d && is_busy(&call->leg[which], d)) {
+		call->step.state = which == A ? STEP_WAIT_A : STEP_WAIT_B;
+		return;
+	}
 	if (d && other && which == B)
 		len = rescue_sdp_across(call->rescue, d, other, false, sdp, sizeof(sdp));
 	if (d && other && len >= 0 && invite(&call->leg[which], d, sdp, (size_t)len, again, on_call_answer))
