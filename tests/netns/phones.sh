@@ -94,15 +94,15 @@ start_b2bua() { # NS ADDR DIR [CALLEE-ADDR[:PORT]]
 	baresip_run "$ns" "$dir" "$addr"
 }
 
-# A phone that answers by itself and plays TONE_HZ. PCMU, 20 ms.
-start_phone() { # NS NAME ADDR TONE_HZ DIR
-	local ns=$1 name=$2 addr=$3 tone_hz=$4 dir=$5
+# A phone that plays TONE_HZ. PCMU, 20 ms. It answers by itself, or (manual) when told to.
+start_phone() { # NS NAME ADDR TONE_HZ DIR [auto|manual]
+	local ns=$1 name=$2 addr=$3 tone_hz=$4 dir=$5 answer=${6:-auto}
 	mkdir -p "$dir"
 	{
 		phone_config "$addr" aubridge,ear "ausine,$tone_hz" 20000-20999
 		printf '%s\n' 'ausrc_srate 48000' 'ausrc_channels 2' # all that ausine can do
 	} >"$dir/config"
-	echo "<sip:$name@$addr>;regint=0;answermode=auto;audio_codecs=pcmu;ptime=20" >"$dir/accounts"
+	echo "<sip:$name@$addr>;regint=0;answermode=$answer;audio_codecs=pcmu;ptime=20" >"$dir/accounts"
 	baresip_run "$ns" "$dir" "$addr"
 }
 
@@ -127,6 +127,10 @@ phone_ctl() { # NS COMMAND [PARAMETERS]
 
 phone_dial() { # NS URI
 	phone_ctl "$1" dial "$2" >/dev/null
+}
+
+phone_accept() { # NS
+	phone_ctl "$1" accept >/dev/null
 }
 
 phone_hangup() { # NS
