@@ -568,6 +568,361 @@ static void pointer_kept_over_time_knows_its_call(void **state)
 	assert_false(dialog_is_of_call(&table, d, call));
 }
 
+static void invite_is_kept_while_it_rings(void **state)
+{
+	static const uint8_t bytes[] = "INVITE sip:bob@192.0.2.1 SIP/2.0\r\n";
+	struct sip_event invite = event(true, SIP_VERB_INVITE, 0, 1, "near", NULL);
+	struct sip_event progress = event(false, SIP_VERB_INVITE, 183, 1, "near", "far-1");
+	struct dialog *one, *two;
+
+	invite.whole = bytes;
+	invite.whole_len = sizeof(bytes);
+	one = feed(invite);
+	assert_int_equal(one->invite_len, sizeof(bytes));
+	assert_ptr_not_equal(one->invite, bytes);
+	assert_string_equal(one->request_uri, "sip:bob@192.0.2.1");
+	assert_int_equal(one->progress, 0);
+	progress.rseq = 9;
+	progress.supports = DIALOG_SUPPORTS_100REL;
+	assert_ptr_equal(feed(progress), one);
+	assert_int_equal(one->progress, 183);
+	assert_int_equal(one->rseq, 9);
+	assert_int_equal(one->flags, DIALOG_SUPPORTS_100REL);
+	two = feed(event(false, SIP_VERB_INVITE, 180, 1, "near", "far-2"));
+	assert_int_equal(two->progress, 180);
+	assert_int_equal(two->flags, 0);
+	assert_int_equal(one->invite_len, sizeof(bytes));
+	assert_memory_equal(two->invite, bytes, sizeof(bytes));
+	assert_string_equal(two->request_uri, "sip:bob@192.0.2.1");
+	feed(event(false, SIP_VERB_INVITE, 200, 1, "near", "far-2"));
+	assert_int_equal(two->invite_len, 0);
+	assert_int_equal(one->invite_len, sizeof(bytes));
+	dialog_set_state(&table, one, DIALOG_ENDED, mono_ns(clock_ns));
+	assert_int_equal(one->invite_len, 0);
+}
+
+static void invite_that_is_too_long_is_marked_until_it_is_answered(void **state)
+{
+	struct sip_event invite = event(false, SIP_VERB_INVITE, 0, 1, "far", NULL);
+	struct dialog *d;
+
+	invite.whole = calloc(1, DIALOG_INVITE_LEN + 1);
+	invite.whole_len = DIALOG_INVITE_LEN + 1;
+	d = feed(invite);
+	free((void *)invite.whole);
+	assert_int_equal(d->flags, DIALOG_NO_INVITE);
+	assert_int_equal(d->invite_len, 0);
+	feed(event(true, SIP_VERB_INVITE, 200, 1, "far", "near"));
+	assert_int_equal(d->flags, 0);
+}
+
+static void progress_without_a_tag_leaves_the_dialog_half_open(void **state)
+{
+	struct dialog *d = feed(event(true, SIP_VERB_INVITE, 0, 1, "near", NULL));
+
+	assert_ptr_equal(feed(event(false, SIP_VERB_INVITE, 100, 1, "near", NULL)), d);
+	assert_int_equal(d->progress, 100);
+	assert_ptr_equal(feed(event(false, SIP_VERB_INVITE, 180, 1, "near", NULL)), d);
+	assert_int_equal(d->progress, 180);
+	/* late, and of an INVITE that is not there */
+	assert_null(feed(event(false, SIP_VERB_INVITE, 100, 1, "near", NULL)));
+	assert_null(feed(event(false, SIP_VERB_INVITE, 180, 2, "near", NULL)));
+	assert_int_equal(d->progress, 180);
+	assert_true(dialog_is_half_open(d));
+	assert_int_equal(table.n_tombstones, 0);
+}
+
+static void refused_half_open_invite_leaves_a_tombstone(void **state)
+{
+	const struct dialog_tombstone *stone;
+	uint64_t cursor = 0;
+
+	feed(event(true, SIP_VERB_INVITE, 0, 1, "near", NULL));
+	feed(event(false, SIP_VERB_INVITE, 486, 1, "near", "far"));
+	assert_int_equal(table.used, 0);
+	stone = dialog_next_removed(&table, 0, &cursor);
+	assert_non_null(stone);
+	assert_string_equal(stone->key.local_tag, "near");
+	assert_string_equal(stone->key.remote_tag, "");
+}
+
+static void new_dialogs_are_held_by_the_server_that_runs_here(void **state)
+{
+	struct dialog *d, record;
+	uint64_t version;
+
+	table.origin = 42;
+	d = called(1);
+	assert_int_equal(d->origin, 42);
+	record = *d;
+	record.call_id = "call-2";
+	record.origin = 7;
+	assert_int_equal(dialog_table_apply(&table, &record, 0), 0);
+	assert_int_equal(dialog_find(&table, 0, "call-2", "near", "far")->origin, 7);
+	version = d->version;
+	dialog_set_origin(&table, d, 42);
+	assert_int_equal(d->version, version);
+	dialog_set_origin(&table, d, 0);
+	assert_true(d->version > version);
+}
+
+static void streams_are_kept_once_seen(void **state)
+{
+	struct dialog_stream seen = {.from_port = 4000, .mac = {2, 0, 0, 0, 0, 1}};
+	struct dialog *d = called(1);
+	uint64_t version, bytes = table.bytes;
+
+	assert_int_equal(dialog_stream_of(d, 1)->from_port, 0);
+	dialog_set_stream(&table, d, 1, &seen);
+	assert_int_equal(dialog_stream_of(d, 0)->from_port, 0);
+	assert_memory_equal(dialog_stream_of(d, 1), &seen, sizeof(seen));
+	assert_int_equal(dialog_stream_of(d, DIALOG_STREAMS)->from_port, 0);
+	assert_true(table.bytes > bytes);
+	version = d->version;
+	dialog_set_stream(&table, d, 1, &seen);
+	assert_int_equal(d->version, version);
+	dialog_set_stream(&table, d, 3, &seen);
+	assert_memory_equal(dialog_stream_of(d, 1), &seen, sizeof(seen));
+	assert_int_equal(d->n_streams, 4);
+}
+
+struct watched {
+	int changed, removed;
+	char last_removed[32];
+};
+
+static void note_changed(void *context, struct dialog *d)
+{
+	((struct watched *)context)->changed++;
+}
+
+static void note_removed(void *context, struct dialog *d)
+{
+	struct watched *w = context;
+
+	w->removed++;
+	snprintf(w->last_removed, sizeof(w->last_removed), "%s", d->call_id);
+}
+
+static void observer_hears_of_every_change_and_before_a_dialog_goes(void **state)
+{
+	struct watched w = {0};
+	struct dialog_key key;
+	struct dialog *d;
+	uint64_t version;
+
+	table.observer = (struct dialog_observer){note_changed, note_removed, &w};
+	d = called(1);
+	assert_int_equal(w.changed, 2);
+	version = d->version;
+	dialog_take_cseq(&table, d, 1);
+	dialog_set_flags(&table, d, DIALOG_JOINED, 0);
+	dialog_set_sdp_out(&table, d, "v=0", 3);
+	assert_int_equal(w.changed, 5);
+	assert_int_equal(d->version, version + 3);
+	dialog_key_of(d, &key);
+	dialog_table_remove(&table, &key);
+	assert_int_equal(w.removed, 1);
+	assert_string_equal(w.last_removed, "call-1");
+	numbered(1);
+	numbered(2);
+	dialog_table_clear(&table, 255);
+	assert_int_equal(w.removed, 3);
+	numbered(3);
+	assert_int_equal(dialog_table_expire(&table, mono_ns(clock_ns + 2 * DIALOG_IDLE_KEEP_NS), 1000), 1);
+	assert_int_equal(w.removed, 4);
+	assert_string_equal(w.last_removed, "n-3");
+}
+
+static bool always(void *context, const struct dialog *d, int64_t for_ns)
+{
+	*(int64_t *)context = for_ns;
+	return true;
+}
+
+static void call_without_media_and_messages_ends(void **state)
+{
+	struct sip_event answer = event(true, SIP_VERB_INVITE, 200, 1, "far", "near");
+	struct dialog *silent = numbered(1), *timed, *ringing;
+	int64_t asked = 0;
+	struct mono later;
+
+	feed(event(false, SIP_VERB_INVITE, 0, 1, "far", NULL));
+	answer.session_expires_s = 1800;
+	timed = feed(answer);
+	answer = event(false, SIP_VERB_INVITE, 0, 1, "rings", NULL);
+	answer.call_id = "rings";
+	ringing = feed(answer);
+	later = mono_ns(clock_ns + DIALOG_SILENT_NS + 1);
+	ringing->at_changed = later;
+	dialog_table_expire(&table, later, 1000);
+	assert_int_equal(silent->state, DIALOG_CONFIRMED);
+	table.silence = (struct dialog_silence){always, &asked};
+	dialog_table_expire(&table, mono_ns(clock_ns + DIALOG_SILENT_NS / 2), 1000);
+	assert_int_equal(silent->state, DIALOG_CONFIRMED);
+	dialog_table_expire(&table, later, 1000);
+	assert_int_equal(silent->state, DIALOG_ENDED);
+	assert_int_equal(timed->state, DIALOG_CONFIRMED);
+	assert_int_equal(ringing->state, DIALOG_EARLY);
+	assert_int_equal(table.counters.dialog_silent, 1);
+	assert_int_equal(asked, DIALOG_SILENT_NS);
+	assert_int_equal(dialog_table_expire(&table, mono_add(later, DIALOG_ENDED_KEEP_NS + 1), 1000), 1);
+}
+
+static void failed_subscription_does_not_end_the_call(void **state)
+{
+	struct dialog *d = called(1);
+
+	feed(event(true, SIP_VERB_SUBSCRIPTION, 0, 5, "near", "far"));
+	feed(event(false, SIP_VERB_SUBSCRIPTION, 481, 5, "near", "far"));
+	assert_int_equal(d->state, DIALOG_CONFIRMED);
+	feed(event(false, SIP_VERB_OTHER, 481, 5, "near", "far"));
+	assert_int_equal(d->state, DIALOG_ENDED);
+}
+
+static void peer_in_a_group_is_the_one_that_answered(void **state)
+{
+	struct dialog *a = called(1), *b[3];
+	struct sip_event ev = event(true, SIP_VERB_INVITE, 0, 1, "x", NULL);
+	char id[] = "b-0";
+
+	for (int i = 0; i < 3; i++) {
+		id[2] = (char)('0' + i);
+		ev.call_id = id;
+		b[i] = feed(ev);
+		dialog_set_paired(&table, a, b[i], PAIRED_NUMBERS);
+	}
+	dialog_set_state(&table, b[0], DIALOG_ENDED, mono_ns(clock_ns));
+	dialog_set_state(&table, b[1], DIALOG_CONFIRMED, mono_ns(clock_ns));
+	assert_ptr_equal(dialog_peer(&table, a), b[1]);
+	for (int i = 0; i < 3; i++)
+		assert_ptr_equal(dialog_peer(&table, b[i]), a);
+	dialog_unpair(&table, b[1]);
+	assert_null(dialog_peer(&table, b[1]));
+	assert_int_not_equal(b[1]->call, a->call);
+	assert_ptr_equal(dialog_peer(&table, a), b[2]);
+	int n = 0;
+
+	for (struct dialog *d = dialog_first_of_call(&table, a); d; d = dialog_next_of_call(&table, d))
+		n++;
+	assert_int_equal(n, 3);
+}
+
+static void text_is_counted_up_and_down(void **state)
+{
+	static char sdp[3000];
+	struct dialog *d = called(1);
+	uint64_t before = table.bytes;
+
+	dialog_set_sdp_in(&table, d, sdp, sizeof(sdp));
+	assert_in_range(table.bytes, before + sizeof(sdp) - 16, before + sizeof(sdp) + 16);
+	dialog_set_sdp_in(&table, d, sdp, 100);
+	assert_in_range(table.bytes, before + 100 - 16, before + 100 + 16);
+	dialog_set_sdp_in(&table, d, sdp, 0);
+	assert_int_equal(table.bytes, before);
+	dialog_table_clear(&table, 255);
+	assert_int_equal(table.bytes, 0);
+}
+
+static void call_of_a_usual_size_fits_its_share(void **state)
+{
+	static char sdp[350];
+	struct dialog *d = called(1);
+	struct dialog_stream seen = {.from_port = 1};
+
+	dialog_set_sdp_in(&table, d, sdp, sizeof(sdp));
+	dialog_set_sdp_out(&table, d, sdp, sizeof(sdp));
+	dialog_set_stream(&table, d, 0, &seen);
+	dialog_set_stream(&table, d, 1, &seen);
+	/* of 4 KiB a call: two legs, and 1 KiB for flows in the kernel */
+	assert_true(table.bytes + sizeof(struct dialog) < 1536 - 128);
+}
+
+static void memory_that_is_used_up_costs_one_call_its_text_and_nothing_else(void **state)
+{
+	static char sdp[DIALOG_SDP_LEN];
+	struct dialog *d = called(1), *other;
+	struct sip_event bye = event(false, SIP_VERB_BYE, 0, 2, "far", "near");
+
+	other = numbered(1);
+	dialog_set_sdp_in(&table, other, "v=0", 3);
+	table.bytes_max = table.bytes + 1000;
+	dialog_set_sdp_in(&table, d, sdp, sizeof(sdp));
+	assert_int_equal(table.counters.dialog_memory_full, 1);
+	assert_int_equal(d->flags, DIALOG_TRUNCATED);
+	assert_int_equal(d->sdp_in_len, 0);
+	assert_string_equal(d->remote_target, "sip:ann@192.0.2.7:5062");
+	assert_int_equal(other->flags, 0);
+	assert_memory_equal(other->sdp_in, "v=0", 3);
+	/* numbers still change, and what ends gives its memory back */
+	table.bytes_max = table.bytes;
+	bye.contact = "sip:somewhere@192.0.2.7";
+	assert_ptr_equal(feed(bye), d);
+	assert_int_equal(d->remote_cseq, 2);
+	assert_int_equal(d->state, DIALOG_ENDED);
+	/* a key that cannot be kept: no dialog, no half of one */
+	table.bytes_max = 0;
+	assert_null(numbered(2));
+	assert_int_equal(table.used, 2);
+	assert_null(dialog_find(&table, 0, "n-2", "", "far"));
+}
+
+static void what_ended_is_cut_down_to_what_retransmissions_need(void **state)
+{
+	static char sdp[350];
+	struct dialog *d = called(1);
+	uint64_t whole, version;
+
+	dialog_set_sdp_in(&table, d, sdp, sizeof(sdp));
+	dialog_set_state(&table, d, DIALOG_ENDED, mono_ns(clock_ns));
+	whole = table.bytes;
+	version = d->version;
+	dialog_table_expire(&table, mono_ns(clock_ns + DIALOG_ENDED_WHOLE_NS), 100);
+	assert_int_equal(table.bytes, whole);
+	dialog_table_expire(&table, mono_ns(clock_ns + DIALOG_ENDED_WHOLE_NS + 1), 100);
+	assert_true(table.bytes <= whole - sizeof(sdp));
+	assert_int_equal(d->version, version);
+	assert_string_equal(d->call_id, "call-1");
+	assert_string_equal(d->remote_target, "sip:ann@192.0.2.7:5062");
+}
+
+/* Any order of anything: what the table counts is what is there, and ASan sees the rest. */
+static void random_events_keep_the_accounts(void **state)
+{
+	static char sdp[DIALOG_SDP_LEN];
+	static const int statuses[] = {0, 100, 180, 183, 200, 200, 200, 404, 481};
+	static const char *const tags[] = {NULL, "t1", "t2", "t3"};
+	uint32_t seed = 99, left = 0;
+	char id[8];
+
+	table.bytes_max = 24 * 1024;
+	for (int i = 0; i < 20000; i++) {
+		uint32_t r = seed = seed * 1664525u + 1013904223u;
+		struct sip_event ev = event(r >> 8 & 1, (enum sip_verb)((r >> 9) % 8),
+		                            statuses[(r >> 12) % 9], r >> 16 & 3, "from", tags[r >> 18 & 3]);
+
+		if (r >> 30)
+			ev.verb = SIP_VERB_INVITE;
+		snprintf(id, sizeof(id), "r-%u", r >> 20 & 31);
+		ev.call_id = id;
+		ev.sdp = sdp;
+		ev.sdp_len = (r >> 25 & 3) ? 0 : r >> 4 & 2047;
+		ev.whole = (const uint8_t *)sdp;
+		ev.whole_len = r >> 5 & 1023;
+		feed(ev);
+		assert_true(table.bytes <= table.bytes_max);
+		if (i % 50 == 0)
+			dialog_table_expire(&table, mono_ns(clock_ns += 3 * NS_PER_S), 8);
+	}
+	for (struct dialog *d = dialog_next(&table, NULL); d; d = dialog_next(&table, d))
+		left++;
+	assert_int_equal(left, table.used);
+	assert_true(table.counters.dialog_memory_full > 0);
+	dialog_table_clear(&table, 255);
+	assert_int_equal(table.bytes, 0);
+	assert_int_equal(table.used, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -603,6 +958,21 @@ int main(void)
 	        T(what_is_over_or_silent_is_dropped),
 	        T(slots_are_used_again),
 	        T(pointer_kept_over_time_knows_its_call),
+	        T(invite_is_kept_while_it_rings),
+	        T(invite_that_is_too_long_is_marked_until_it_is_answered),
+	        T(progress_without_a_tag_leaves_the_dialog_half_open),
+	        T(refused_half_open_invite_leaves_a_tombstone),
+	        T(new_dialogs_are_held_by_the_server_that_runs_here),
+	        T(streams_are_kept_once_seen),
+	        T(observer_hears_of_every_change_and_before_a_dialog_goes),
+	        T(call_without_media_and_messages_ends),
+	        T(failed_subscription_does_not_end_the_call),
+	        T(peer_in_a_group_is_the_one_that_answered),
+	        T(text_is_counted_up_and_down),
+	        T(call_of_a_usual_size_fits_its_share),
+	        T(memory_that_is_used_up_costs_one_call_its_text_and_nothing_else),
+	        T(what_ended_is_cut_down_to_what_retransmissions_need),
+	        T(random_events_keep_the_accounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
