@@ -17,7 +17,8 @@ MAP(peers);
  * whole, and reading them does not wait as it never would for a NIC's frame.
  */
 #define LEAD       2
-#define ARP_WORDS  5
+#define ARP_WORDS  5 /* and of UDP's header */
+#define RTP_WORDS  6
 #define ECHO_WORDS 15
 #define WORD_AGO   1 /* lapsed, so that every grant moves it */
 
@@ -40,6 +41,13 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } targets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u32);
+} targets_tc SEC(".maps");
 
 /* Which of targets[] runs, and whose word and record are put back. */
 __u32 target;
@@ -80,6 +88,29 @@ int replay_arp(struct xdp_md *ctx)
 	put_back(ctx, ARP_WORDS);
 	bpf_tail_call(ctx, &targets, target);
 	return XDP_ABORTED;
+}
+
+SEC("xdp")
+int replay_rtp(struct xdp_md *ctx)
+{
+	put_back(ctx, RTP_WORDS);
+	bpf_tail_call(ctx, &targets, target);
+	return XDP_ABORTED;
+}
+
+/* Of a datagram from the rescue port: its ports and its checksum. */
+SEC("tc")
+int replay_udp_tc(struct __sk_buff *skb)
+{
+	struct cursor c = {(void *)(long)skb->data, (void *)(long)skb->data_end};
+	void *frame = take(&c, LEAD + ARP_WORDS * 8);
+	__u32 zero = 0;
+	struct image *image = bpf_map_lookup_elem(&images, &zero);
+
+	if (frame && image)
+		AT64(frame + LEAD + 32) = image->word[4];
+	bpf_tail_call(skb, &targets_tc, target);
+	return -1;
 }
 
 SEC("xdp")
