@@ -73,6 +73,15 @@ sip_listens() { # NS ADDR
 		in_ns "$1" ss -Hltn "src = 127.0.0.1:$phone_ctl_port" | grep -q .
 }
 
+# RTP of NS leaves from ADDR.
+media_from() { # NS ADDR
+	local ns=$1 addr=$2
+	in_ns "$ns" ip rule del pref 5060 2>/dev/null
+	# UDP by its number: a minimal machine has no /etc/protocols
+	in_ns "$ns" ip rule add pref 5060 ipproto 17 sport 30000-30999 lookup 5060 || return
+	in_ns "$ns" ip route replace "${addr%.*}.0/24" dev eth0 src "$addr" table 5060 || return
+}
+
 # A back-to-back server on ADDR (the VIP): whoever is called, it calls CALLEE.
 # baresip sends RTP from the route's preferred source, so its ports get a route
 # of their own that prefers ADDR: media must come from the VIP as the SDP says.
@@ -87,10 +96,7 @@ start_b2bua() { # NS ADDR DIR [CALLEE-ADDR[:PORT]]
 		<sip:b2bua@$addr>;regint=0;b2bua=inbound;audio_codecs=pcmu;ptime=20
 		<sip:out@$addr>;regint=0;b2bua=outbound;outbound="sip:$callee";audio_codecs=pcmu;ptime=20
 	EOF
-	in_ns "$ns" ip rule del pref 5060 2>/dev/null
-	# UDP by its number: a minimal machine has no /etc/protocols
-	in_ns "$ns" ip rule add pref 5060 ipproto 17 sport 30000-30999 lookup 5060 || return
-	in_ns "$ns" ip route replace "${addr%.*}.0/24" dev eth0 src "$addr" table 5060 || return
+	media_from "$ns" "$addr" || return
 	baresip_run "$ns" "$dir" "$addr"
 }
 
@@ -127,6 +133,19 @@ phone_ctl() { # NS COMMAND [PARAMETERS]
 
 phone_dial() { # NS URI
 	phone_ctl "$1" dial "$2" >/dev/null
+}
+
+# A server on ADDR (the VIP) that answers and plays TONE_HZ, as an announcement does.
+start_ivr() { # NS ADDR TONE_HZ DIR
+	local ns=$1 addr=$2 tone_hz=$3 dir=$4
+	mkdir -p "$dir"
+	{
+		phone_config "$addr" aubridge,ear "ausine,$tone_hz" 30000-30999
+		printf '%s\n' 'ausrc_srate 48000' 'ausrc_channels 2'
+	} >"$dir/config"
+	echo "<sip:ivr@$addr>;regint=0;answermode=auto;audio_codecs=pcmu;ptime=20" >"$dir/accounts"
+	media_from "$ns" "$addr" || return
+	baresip_run "$ns" "$dir" "$addr"
 }
 
 phone_accept() { # NS
