@@ -383,7 +383,13 @@ static bool put_service_counters(struct service *svc, struct control_client *c)
 	       put_counter(c, "sipflipd", name, "recover_runs", "runs of recover-command",
 	                   svc->recover.runs) &&
 	       put_counter(c, "sipflipd", name, "recover_failed",
-	                   "runs of recover-command that failed or were killed", svc->recover.failed);
+	                   "runs of recover-command that failed or were killed", svc->recover.failed) &&
+	       put_counter(c, "sipflipd", name, "warm_entered", "neighbours of calls kept resolved",
+	                   svc->warm.entered) &&
+	       put_counter(c, "sipflipd", name, "warm_released", "of them, given back", svc->warm.released) &&
+	       put_counter(c, "sipflipd", name, "warm_refused",
+	                   "of them, without a route on the interface, or not taken by the kernel",
+	                   svc->warm.refused);
 }
 
 static bool counters(struct sentinel *s, struct control_client *c, const struct ctl_request *req)

@@ -193,12 +193,17 @@ static void check_planes(struct sentinel *s, struct mono now)
 			service_check_plane(s, &s->service[i]);
 }
 
-/* After a takeover and its first announcement. */
-static void tell_servers(struct sentinel *s, struct mono now)
+/* After a takeover and its first announcement; and what prepares the next one. */
+static void look_after_calls(struct sentinel *s, struct mono now)
 {
-	for (int i = 0; i < s->n_service; i++)
-		if (s->service[i].here)
-			recover_tick(&s->service[i].recover, s->service[i].conf, now);
+	for (int i = 0; i < s->n_service; i++) {
+		struct service *svc = &s->service[i];
+
+		if (!svc->here)
+			continue;
+		recover_tick(&svc->recover, svc->conf, now);
+		warm_tick(&svc->warm, &svc->iface, &svc->conf->vip[0].addr, now);
+	}
 }
 
 /* A clean stop hands over and goes on for a moment, until the heirs have shown themselves. */
@@ -241,7 +246,7 @@ int loop_run(struct sentinel *s)
 				control_readable(s, (int)(ev[i].data.u64 - FD_CLIENT));
 		}
 		control_flush(s);
-		tell_servers(s, begin);
+		look_after_calls(s, begin);
 		check_planes(s, begin);
 		log_flush();
 		if (mono_diff(clock_now(), begin) > s->turn_max_ns)

@@ -288,13 +288,15 @@ static int unload(struct sentinel *s)
 	for (int i = 0; i < s->config.n_service; i++) {
 		struct iface iface;
 
+		if (!iface_find(s->config.service[i].interface, &iface))
+			n += warm_forget(&iface);
 		/* the VIP first: without the gate the kernel would answer for it */
 		for (int v = 0; v < s->config.service[i].n_vip; v++)
 			if (!iface_find(s->config.service[i].interface, &iface))
 				n += !iface_del_addr(&iface, &s->config.service[i].vip[v]);
 	}
 	n += plane_unload(s->pin_dir, &s->config);
-	printf("sipflipd: %d addresses, programs and maps removed\n", n);
+	printf("sipflipd: %d addresses, neighbours, programs and maps removed\n", n);
 	return 0;
 }
 
@@ -344,6 +346,11 @@ static void start(struct sentinel *s, const char *calls)
 		                     s->started);
 		if (err)
 			fatal("cannot open a packet socket on %s: %s", svc->iface.name, strerror(-err));
+		err = warm_open(&svc->warm, &svc->iface);
+		if (err)
+			log_warn("service=%s event=no-warm-neighbours error=\"%s\" text=\"the first relayed "
+			         "packets of a takeover may wait for ARP\"",
+			         svc->conf->name, strerror(-err));
 		s->plane.state[i].agent_pid = (uint64_t)getpid();
 	}
 	s->wake.slack_ns = echo_ns + echo_ns / 2 + NS_PER_MS / 2;
