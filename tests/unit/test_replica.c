@@ -748,6 +748,173 @@ static void spoiled_messages_do_no_harm(void **state)
 	pair_done(&p);
 }
 
+/* A message of a call that rings, at node a's clock. */
+static struct dialog *ring(struct pair *p, int n, bool out, int status, const char *to_tag)
+{
+	static const uint8_t bytes[] = "INVITE ...";
+	char call_id[32];
+	struct sip_event ev = {
+	        .at = p->now,
+	        .service = 3,
+	        .out = out,
+	        .verb = SIP_VERB_INVITE,
+	        .status = status,
+	        .cseq = 1,
+	        .from = "<sip:a@x>",
+	        .to = "<sip:b@x>",
+	        .from_tag = "from",
+	        .to_tag = to_tag,
+	        .request_uri = "sip:b@10.9.0.7",
+	        .refresher_uas = -1,
+	        .whole = status ? NULL : bytes,
+	        .whole_len = sizeof(bytes),
+	};
+
+	snprintf(call_id, sizeof(call_id), "ring-%d", n);
+	ev.call_id = call_id;
+	return dialog_table_event(&p->a.table, &ev);
+}
+
+static void a_ringing_call_is_one_dialog_on_the_standby_at_every_stage(void **state)
+{
+	struct pair p;
+	struct dialog *d;
+
+	pair_start(&p);
+	turns(&p, 2);
+	ring(&p, 1, true, 0, NULL);
+	turn(&p);
+	assert_same_tables(&p);
+	d = dialog_find(&p.b.table, 3, "ring-1", "from", "");
+	assert_non_null(d);
+	assert_string_equal((const char *)d->invite, "INVITE ...");
+	ring(&p, 1, false, 180, "to");
+	turn(&p);
+	assert_same_tables(&p);
+	assert_int_equal(p.b.table.used, 1);
+	assert_null(dialog_find(&p.b.table, 3, "ring-1", "from", ""));
+	d = dialog_find(&p.b.table, 3, "ring-1", "from", "to");
+	assert_int_equal(d->progress, 180);
+	assert_string_equal((const char *)d->invite, "INVITE ...");
+	ring(&p, 1, false, 200, "to");
+	turn(&p);
+	assert_same_tables(&p);
+	assert_int_equal(d->invite_len, 0);
+	pair_done(&p);
+}
+
+static void a_refused_invite_is_gone_or_over_on_the_standby(void **state)
+{
+	struct pair p;
+
+	pair_start(&p);
+	ring(&p, 1, true, 0, NULL);
+	ring(&p, 2, true, 0, NULL);
+	ring(&p, 2, false, 180, "to");
+	turns(&p, 2);
+	assert_int_equal(p.b.table.used, 2);
+	ring(&p, 1, false, 486, "busy");
+	ring(&p, 2, false, 486, "to");
+	turn(&p);
+	assert_null(dialog_find(&p.b.table, 3, "ring-1", "from", ""));
+	assert_int_equal(dialog_find(&p.b.table, 3, "ring-2", "from", "to")->state, DIALOG_ENDED);
+	pair_done(&p);
+}
+
+static void an_owner_does_not_send_back_what_it_is_just_given(void **state)
+{
+	struct pair p;
+	uint64_t sent;
+
+	pair_start(&p);
+	for (int i = 0; i < 400; i++)
+		put_dialog(&p, &p.a, i);
+	turns(&p, 8);
+	sent = p.b.counters.replica_dialogs_sent;
+	node_restart(&p.a);
+	turns(&p, 30);
+	assert_same_tables(&p);
+	/* each of them once to the owner, and once back as the owner's complete list */
+	assert_int_equal(p.b.counters.replica_dialogs_sent - sent, 400);
+	assert_int_equal(p.a.counters.replica_dialogs_sent, 400);
+	pair_done(&p);
+}
+
+static void a_flush_is_bounded_and_says_that_there_is_more(void **state)
+{
+	struct pair p;
+	int turns_of_loop = 0;
+
+	pair_start(&p);
+	turns(&p, 2);
+	for (int i = 0; i < MAX; i++)
+		put_dialog(&p, &p.a, i);
+	assert_true(replica_session_flush(&p.a.session, p.now));
+	assert_int_equal(p.b.in.n, 4);
+	while (replica_session_flush(&p.a.session, p.now))
+		turns_of_loop++;
+	assert_in_range(turns_of_loop, 2, 20);
+	while (read_one(&p, &p.b))
+		;
+	assert_same_tables(&p);
+	pair_done(&p);
+}
+
+static void a_dialog_that_cannot_be_decoded_is_asked_for_again(void **state)
+{
+	static uint8_t buf[REPLICA_MESSAGE_MAX];
+	const Replica__Envelope *e;
+	struct pair p;
+	size_t len;
+
+	pair_start(&p);
+	turns(&p, 8);
+	put_dialog(&p, &p.a, 1);
+	put_dialog(&p, &p.a, 2);
+	replica_session_flush(&p.a.session, p.now);
+	e = replica_unpack(p.b.in.queue[0].buf, p.b.in.queue[0].len);
+	e->records->dialogs[0]->flow_port = 65536;
+	assert_int_equal(replica_pack(e, buf, sizeof(buf), &len), 0);
+	wire_empty(&p.b.in);
+	replica_session_handle(&p.b.session, REPLICA_TO_SERVER, replica_unpack(buf, len), p.now);
+	assert_int_equal(p.b.counters.replica_malformed, 1);
+	assert_null(get(&p.b, 1));
+	assert_non_null(get(&p.b, 2));
+	turns(&p, 2);
+	assert_false(is_up(&p, &p.b));
+	turns(&p, 70);
+	assert_same_tables(&p);
+	assert_true(is_up(&p, &p.a));
+	pair_done(&p);
+}
+
+static void a_stream_cut_or_spoiled_at_any_byte_does_no_harm(void **state)
+{
+	static uint8_t good[REPLICA_MESSAGE_MAX], bad[REPLICA_MESSAGE_MAX];
+	struct pair p;
+	size_t len;
+
+	pair_start(&p);
+	put_dialog(&p, &p.a, 4); /* rings: all that there can be is in it */
+	put_dialog(&p, &p.a, 5);
+	drop(&p.a, 5);
+	len = capture_message(&p, good, sizeof(good));
+	for (size_t at = 0; at < len; at++) {
+		give(&p, good, at, REPLICA_TO_SERVER);
+		for (int bit = 0; bit < 8; bit++) {
+			memcpy(bad, good, len);
+			bad[at] ^= (uint8_t)(1 << bit);
+			give(&p, bad, len, REPLICA_TO_SERVER);
+		}
+	}
+	assert_true(p.b.counters.replica_malformed > 0);
+	p.a.session.out.active = false;
+	turns(&p, 80);
+	assert_same_tables(&p);
+	assert_true(is_up(&p, &p.b));
+	pair_done(&p);
+}
+
 static void a_field_that_does_not_fit_is_refused(void **state)
 {
 	static char huge[DIALOG_CALL_ID_LEN + 1];
@@ -973,6 +1140,12 @@ int main(void)
 	        cmocka_unit_test(tables_are_equal_after_any_losses_restarts_and_switchovers),
 	        cmocka_unit_test(spoiled_messages_do_no_harm),
 	        cmocka_unit_test(a_field_that_does_not_fit_is_refused),
+	        cmocka_unit_test(a_ringing_call_is_one_dialog_on_the_standby_at_every_stage),
+	        cmocka_unit_test(a_refused_invite_is_gone_or_over_on_the_standby),
+	        cmocka_unit_test(an_owner_does_not_send_back_what_it_is_just_given),
+	        cmocka_unit_test(a_flush_is_bounded_and_says_that_there_is_more),
+	        cmocka_unit_test(a_dialog_that_cannot_be_decoded_is_asked_for_again),
+	        cmocka_unit_test(a_stream_cut_or_spoiled_at_any_byte_does_no_harm),
 	        cmocka_unit_test(two_keepers_replicate_over_curve),
 	        cmocka_unit_test(a_peer_with_a_wrong_key_is_not_let_in),
 	};
