@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The rescue of a service's calls after a takeover: which ones, in what order and
- * how fast; rescue_call.c has the steps of each. Owns the agent on the VIP's rescue
- * port. All of a call's dialog state is in the table; what is kept here about a
- * call lasts only for the rescue itself.
+ * The rescue of a service's calls after a takeover: when it begins and ends, and the
+ * agent on the VIP's rescue port. rescue_turns.c has which calls and in what order,
+ * rescue_call.c the steps of each. All of a call's dialog state is in the table; what
+ * is kept here about a call lasts only for the rescue itself.
  */
 #include "addr.h"
 #include "rescue_agent.h"
@@ -17,22 +17,7 @@
 #include <string.h>
 
 #define BIND_RETRY_MS 1000
-#define PACE_MS       5
 #define SECOND_MS     1000
-
-/*
- * Calls that the relay carries wait so long: before, nobody can know whose media is
- * silent, and those come first.
- */
-#define SETTLE_NS (100 * NS_PER_MS)
-
-/* What comes first. */
-enum order {
-	ORDER_SILENT = 0, /* nothing is heard until the phones were asked */
-	ORDER_HANG_UP,
-	ORDER_OTHERS, /* oldest first */
-	ORDER_RELAY,  /* not settled yet whether it is silent */
-};
 
 void rescue_report(struct rescue *rescue)
 {
@@ -47,7 +32,7 @@ struct ctl_outcome *rescue_outcome_of(struct rescue *rescue, uint64_t number)
 	return &rescue->outcomes[number % RESCUE_OUTCOMES];
 }
 
-static uint64_t new_outcome(struct rescue *rescue, const struct dialog *dialog)
+uint64_t rescue_new_outcome(struct rescue *rescue, const struct dialog *dialog)
 {
 	struct ctl_outcome *outcome = &rescue->outcomes[rescue->n_outcomes % RESCUE_OUTCOMES];
 
@@ -133,205 +118,7 @@ void rescue_note(struct rescue *rescue, struct dialog *dialog)
 		rescue_leg_gone(rescue, dialog, NULL);
 }
 
-/* --- which calls, in what order ----------------------------------------------------- */
-
-static uint8_t order_of(struct rescue *rescue, const struct rescue_call *call)
-{
-	if (call->plan == PLAN_hang_up)
-		return ORDER_HANG_UP;
-	if (rescue_plan_is_3pcc(call->plan) || call->plan == PLAN_rejoin)
-		return ORDER_SILENT;
-	if (!rescue->settled)
-		return ORDER_RELAY;
-	if (rescue_is_silent(rescue, call->leg[0].dialog, rescue->since) ||
-	    rescue_is_silent(rescue, call->leg[1].dialog, rescue->since))
-		return ORDER_SILENT;
-	return ORDER_OTHERS;
-}
-
-static int compare_turns(const void *x, const void *y, void *arg)
-{
-	const struct rescue_call *calls = arg, *a = &calls[*(const uint32_t *)x],
-	                         *b = &calls[*(const uint32_t *)y];
-	int64_t age = mono_diff(a->leg[0].dialog->at_answer, b->leg[0].dialog->at_answer);
-
-	if (a->order != b->order)
-		return a->order < b->order ? -1 : 1;
-	return age < 0 ? -1 : age > 0;
-}
-
-static void sort_turns(struct rescue *rescue)
-{
-	uint32_t i;
-
-	for (i = rescue->next_call; i < rescue->n_calls; i++) {
-		struct rescue_call *call = &rescue->calls[rescue->order[i]];
-
-		call->order = order_of(rescue, call);
-	}
-	qsort_r(rescue->order + rescue->next_call, rescue->n_calls - rescue->next_call,
-	        sizeof(*rescue->order), compare_turns, rescue->calls);
-}
-
-static void enter(struct rescue *rescue, struct dialog *a, struct dialog *b, enum rescue_plan plan)
-{
-	uint32_t i = rescue->n_calls++;
-	struct rescue_call *call = &rescue->calls[i];
-
-	*call = (struct rescue_call){
-	        .rescue = rescue,
-	        .number = a->call,
-	        .leg = {{.call = call, .dialog = a}, {.call = call, .dialog = b}},
-	        .plan = (uint8_t)plan,
-	        .outcome = new_outcome(rescue, a),
-	};
-	rescue->order[i] = i;
-	rescue->call_of[a - rescue->table->dialogs] = i + 1;
-	if (b)
-		rescue->call_of[b - rescue->table->dialogs] = i + 1;
-	rescue->progress.calls++;
-}
-
-/* Nothing can be done for its media or for finding its phones; what they send is answered all the same. */
-static void skip(struct rescue *rescue, struct dialog *dialog, struct dialog *peer, enum rescue_plan plan)
-{
-	struct ctl_outcome *outcome = rescue_outcome_of(rescue, new_outcome(rescue, dialog));
-
-	outcome->result = 3;
-	outcome->started_ns = outcome->done_ns = (uint64_t)rescue_now().ns;
-	snprintf(outcome->text, sizeof(outcome->text), "%s", rescue_plan_text(plan));
-	dialog_set_origin(rescue->table, dialog, 0);
-	if (peer)
-		dialog_set_origin(rescue->table, peer, 0);
-	rescue->progress.calls++;
-	rescue->progress.skipped++;
-	rescue->counters.rescue_skipped++;
-}
-
-/* Leg A is the one that called; of two that the server called, the first. */
-static bool is_leg_a(const struct dialog *d, const struct dialog *peer)
-{
-	if (d->role != peer->role)
-		return d->role == DIALOG_UAS;
-	return d->at_invite.ns < peer->at_invite.ns || (d->at_invite.ns == peer->at_invite.ns && d < peer);
-}
-
-static void consider(struct rescue *rescue, struct dialog *d)
-{
-	enum rescue_plan plan = rescue_plan_of(rescue->table, d, &rescue->policy);
-	struct dialog *peer = dialog_peer(rescue->table, d);
-
-	switch (plan) {
-	case PLAN_hang_up:
-		enter(rescue, d, peer, plan);
-		break;
-	case PLAN_rejoin:
-		enter(rescue, d, NULL, plan);
-		break;
-	case PLAN_ringing: /* rescue_ring.c */
-	case PLAN_proxied: /* the server that runs here forwards it like the one before */
-	case PLAN_off:
-	case PLAN_server:
-	case PLAN_ended:
-		break;
-	default:
-		if (rescue_plan_is_3pcc(plan) || rescue_plan_is_per_leg(plan)) {
-			if (is_leg_a(d, peer))
-				enter(rescue, d, peer, plan);
-		} else if (!peer || !dialog_is_up(peer) || is_leg_a(d, peer)) {
-			skip(rescue, d, peer, plan);
-		}
-	}
-}
-
-static bool is_local(const struct rescue *rescue, const struct dialog *d)
-{
-	return d->origin && d->origin == rescue->table->origin;
-}
-
-/* Some server's that is not there any more, or left half-way by an agent that died. */
-static bool is_orphan(const struct rescue *rescue, const struct dialog *d)
-{
-	return (d->origin && !is_local(rescue, d)) || d->state == DIALOG_RESCUING;
-}
-
-static void plan_calls(struct rescue *rescue, bool only_orphans)
-{
-	struct dialog *d = NULL;
-
-	while ((d = dialog_next(rescue->table, d)) && rescue->n_calls < rescue->max_calls) {
-		if (d->service != rescue->conf.head.service || !dialog_is_up(d) || is_local(rescue, d) ||
-		    rescue_is_under_way(rescue, d))
-			continue;
-		if (!only_orphans || is_orphan(rescue, d))
-			consider(rescue, d);
-	}
-}
-
-/* --- how fast ------------------------------------------------------------------------ */
-
-static void settle(struct rescue *rescue, struct mono now)
-{
-	if (rescue->settled || mono_before(now, rescue->settle))
-		return;
-	rescue->settled = true;
-	sort_turns(rescue);
-}
-
-static void on_pace(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_t *arg)
-{
-	struct rescue *rescue = (struct rescue *)arg;
-
-	if (!rescue->running)
-		return;
-	settle(rescue, rescue_now());
-	while (rescue->agent && rescue->next_call < rescue->n_calls) {
-		struct rescue_call *call = &rescue->calls[rescue->order[rescue->next_call]];
-
-		if (call->order == ORDER_RELAY || !rescue_pace_take(&rescue->pace, rescue_now()))
-			break;
-		rescue->next_call++;
-		rescue_call_start(call);
-	}
-	if (rescue->next_call < rescue->n_calls)
-		su_timer_set_interval(rescue->pace_timer, on_pace, arg, PACE_MS);
-}
-
-static void forget_calls(struct rescue *rescue)
-{
-	uint32_t i;
-
-	for (i = 0; i < rescue->n_calls; i++)
-		rescue_call_forget(&rescue->calls[i]);
-	memset(rescue->call_of, 0, rescue->table->max * sizeof(*rescue->call_of));
-	rescue->n_calls = rescue->next_call = 0;
-}
-
-/* The places of a rescue that is over are free for the next one. */
-static void make_room(struct rescue *rescue)
-{
-	uint32_t i;
-
-	for (i = 0; i < rescue->n_calls; i++)
-		if (!rescue->calls[i].done)
-			return;
-	forget_calls(rescue);
-}
-
-static void adopt_orphans(struct rescue *rescue)
-{
-	uint32_t before;
-
-	make_room(rescue);
-	before = rescue->progress.calls;
-	plan_calls(rescue, true);
-	if (rescue->progress.calls == before)
-		return;
-	rescue->counters.rescue_orphans += rescue->progress.calls - before;
-	sort_turns(rescue);
-	rescue_report(rescue);
-	on_pace(NULL, NULL, (su_timer_arg_t *)rescue);
-}
+/* --- once a second ------------------------------------------------------------------ */
 
 static void on_second(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_t *arg)
 {
@@ -341,10 +128,10 @@ static void on_second(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_t 
 		return;
 	su_timer_set_interval(rescue->second_timer, on_second, arg, SECOND_MS);
 	if (rescue->settled && rescue->next_call < rescue->n_calls)
-		sort_turns(rescue);
+		rescue_sort_turns(rescue);
 	/* As long as nobody knows which server runs here, none of its calls may be taken from it. */
 	if (rescue->table->origin)
-		adopt_orphans(rescue);
+		rescue_adopt_orphans(rescue);
 	if (rescue->agent)
 		rescue_timer_tick(rescue, rescue_now());
 }
@@ -423,7 +210,7 @@ static void on_bind(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_t *a
 	if (err)
 		su_timer_set_interval(rescue->bind_timer, on_bind, arg, BIND_RETRY_MS);
 	else
-		on_pace(NULL, NULL, arg);
+		rescue_take_turns(rescue);
 }
 
 int rescue_new(su_root_t *root, const struct keeper_conf *conf, struct track *track,
@@ -445,7 +232,7 @@ int rescue_new(su_root_t *root, const struct keeper_conf *conf, struct track *tr
 	rescue->order = calloc(rescue->max_calls, sizeof(*rescue->order));
 	rescue->call_of = calloc(track->table->max, sizeof(*rescue->call_of));
 	rescue->bind_timer = su_timer_create(su_root_task(root), BIND_RETRY_MS);
-	rescue->pace_timer = su_timer_create(su_root_task(root), PACE_MS);
+	rescue->pace_timer = su_timer_create(su_root_task(root), 0);
 	rescue->second_timer = su_timer_create(su_root_task(root), SECOND_MS);
 	if (!rescue->calls || !rescue->call_of || !rescue->bind_timer || !rescue->pace_timer ||
 	    !rescue->second_timer || !rescue->order || rescue_pass_new(rescue) || rescue_timer_new(rescue)) {
@@ -462,7 +249,7 @@ void rescue_free(struct rescue *rescue)
 	if (!rescue)
 		return;
 	if (rescue->call_of)
-		forget_calls(rescue);
+		rescue_forget_calls(rescue);
 	if (rescue->passes)
 		close_agent(rescue);
 	rescue_pass_free(rescue);
@@ -488,7 +275,7 @@ static void run(struct rescue *rescue, struct mono since)
 {
 	rescue->running = true;
 	rescue->since = since;
-	rescue->settle = mono_add(since, SETTLE_NS);
+	rescue->settle = mono_add(since, RESCUE_SETTLE_NS);
 	rescue->settled = false;
 	su_timer_set_interval(rescue->second_timer, on_second, (su_timer_arg_t *)rescue, SECOND_MS);
 }
@@ -500,18 +287,18 @@ void rescue_start(struct rescue *rescue, uint64_t epoch, uint64_t flipped_ns, st
 	if (rescue->running && rescue->progress.epoch == epoch) {
 		run(rescue, now);
 		rescue_ring_start(rescue, now);
-		adopt_orphans(rescue);
+		rescue_adopt_orphans(rescue);
 		return;
 	}
 	rescue_stop(rescue);
 	rescue->progress = (struct keeper_rescue){.epoch = epoch};
 	rescue_pace_init(&rescue->pace, rescue->conf.rescue_rate, now);
 	run(rescue, mono_ns((int64_t)flipped_ns));
-	plan_calls(rescue, false);
-	sort_turns(rescue);
+	rescue_plan_calls(rescue, false);
+	rescue_sort_turns(rescue);
 	rescue_ring_start(rescue, now);
 	rescue_report(rescue);
-	on_pace(NULL, NULL, (su_timer_arg_t *)rescue);
+	rescue_take_turns(rescue);
 }
 
 void rescue_resume(struct rescue *rescue, uint64_t epoch, struct mono now)
@@ -522,7 +309,7 @@ void rescue_resume(struct rescue *rescue, uint64_t epoch, struct mono now)
 	rescue_pace_init(&rescue->pace, rescue->conf.rescue_rate, now);
 	run(rescue, now);
 	rescue_ring_start(rescue, now);
-	adopt_orphans(rescue);
+	rescue_adopt_orphans(rescue);
 }
 
 void rescue_stop(struct rescue *rescue)
@@ -532,7 +319,7 @@ void rescue_stop(struct rescue *rescue)
 	rescue->running = false;
 	su_timer_reset(rescue->pace_timer);
 	su_timer_reset(rescue->second_timer);
-	forget_calls(rescue);
+	rescue_forget_calls(rescue);
 	/* With the agent go its transactions: none of them may be repeated by a node that does not own. */
 	if (rescue->agent) {
 		close_agent(rescue);

@@ -24,13 +24,19 @@
 #include "rescue_plan.h"
 #include "rescue_step.h"
 
-#define RESCUE_PASSES 256 /* offers on their way across at one time */
+#define RESCUE_PASSES 1024 /* requests on their way across at one time */
 
 /*
  * How far above the last CSeq known the first request after a takeover goes: the
  * server may have sent some that were lost on the way to this node.
  */
 #define RESCUE_CSEQ_MARGIN 100
+
+/*
+ * Calls that the relay carries wait so long after the flip: before, nobody can know
+ * whose media is silent, and those come first.
+ */
+#define RESCUE_SETTLE_NS (100 * NS_PER_MS)
 
 #define RESCUE_TIMER_LEN  192 /* of rescue_timer_headers */
 #define RESCUE_REASON_LEN 96
@@ -198,10 +204,23 @@ void rescue_call_forget(struct rescue_call *call);
 void rescue_call_joined(struct rescue *rescue, struct dialog *dialog, bool joined, int status,
                         const char *text);
 
+/* --- rescue_turns.c: which calls, in what order, how fast ----------------------------- */
+
+/* Enters what is to be done; only_orphans: not what an agent holds already. */
+void rescue_plan_calls(struct rescue *rescue, bool only_orphans);
+void rescue_sort_turns(struct rescue *rescue);
+/* Starts those whose turn it is, and comes back for the rest. */
+void rescue_take_turns(struct rescue *rescue);
+/* Calls found without a server, or left half-way. */
+void rescue_adopt_orphans(struct rescue *rescue);
+void rescue_forget_calls(struct rescue *rescue);
+
 /* --- rescue.c ----------------------------------------------------------------------- */
 
 /* NULL when it is not one of this rescue. */
 struct rescue_call *rescue_call_of(const struct rescue *rescue, const struct dialog *dialog);
+uint64_t rescue_new_outcome(struct rescue *rescue, const struct dialog *dialog);
+/* NULL when newer ones took its place. */
 struct ctl_outcome *rescue_outcome_of(struct rescue *rescue, uint64_t number);
 void rescue_report(struct rescue *rescue);
 /* Nothing came from this leg's phone since then, as far as anybody knows. */

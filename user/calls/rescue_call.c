@@ -239,7 +239,7 @@ static int on_leg_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 		rescue_timer_raise(rescue, d, sip);
 	if (real && (status == 401 || status == 407))
 		rescue->counters.rescue_challenged++;
-	if (status >= 300)
+	if (status >= 300 || !d)
 		drop(leg, orq);
 	else if (leg->step.state != LEG_INVITE && leg->invite && d)
 		/* hung up meanwhile: the 2xx still wants its ACK (RFC 3261 15) */
@@ -336,7 +336,7 @@ static int on_call_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 	if (status == 401 || status == 407)
 		call->rescue->counters.rescue_challenged++;
 	has_sdp = rescue_has_sdp(sip);
-	if (status >= 300)
+	if (status >= 300 || !d)
 		drop(leg, orq);
 	snprintf(reason, sizeof(reason), "SIP;cause=%d", status);
 	if (unreachable)
