@@ -31,6 +31,14 @@ bool media_is_local(const struct media_service *svc, const struct dialog *dialog
 
 /* --- marks ------------------------------------------------------------------------- */
 
+static void wake(struct media *media)
+{
+	if (media->flush_set)
+		return;
+	media->flush_set = true;
+	loop_alarm_at(&media->flush, loop_now());
+}
+
 void media_mark(struct media_service *svc, const struct dialog *dialog)
 {
 	struct media_leg *leg = media_leg_of(svc, dialog);
@@ -42,10 +50,7 @@ void media_mark(struct media_service *svc, const struct dialog *dialog)
 		svc->marks[(svc->marks_first + svc->n_marks++) % svc->table->max] =
 		        (uint32_t)(dialog - svc->table->dialogs);
 	}
-	if (!media->flush_set) {
-		media->flush_set = true;
-		loop_alarm_at(&media->flush, loop_now());
-	}
+	wake(media);
 }
 
 static void on_changed(void *context, struct dialog *dialog)
@@ -86,6 +91,8 @@ static void on_removed(void *context, struct dialog *dialog)
 	*leg = (struct media_leg){.listed = listed};
 	if (peer)
 		media_mark(svc, peer);
+	if (svc->retry)
+		wake(svc->media);
 }
 
 /* --- working them off ------------------------------------------------------------- */
@@ -109,7 +116,7 @@ static void work_off(struct media_service *svc, struct dialog *dialog)
 {
 	struct media_leg *leg = media_leg_of(svc, dialog);
 	struct dialog *peer = dialog_peer(svc->table, dialog);
-	bool entered = svc->conf.rescue_mode == RESCUE_AGENT;
+	bool entered = svc->conf.rescue_mode == RESCUE_AGENT, had = leg->planned;
 
 	leg->proxied = is_proxied(svc, dialog);
 	entered = entered && !leg->proxied;
@@ -125,8 +132,8 @@ static void work_off(struct media_service *svc, struct dialog *dialog)
 	}
 	media_flows_drop(svc, leg);
 	peer = dialog_peer(svc->table, dialog);
-	if (peer && peer->state != DIALOG_ENDED)
-		media_mark(svc, peer);
+	if (had && peer)
+		media_mark(svc, peer); /* its media has no other end any more */
 }
 
 /* Those that were denied a port, when one came free. */
@@ -141,6 +148,8 @@ static void mark_denied(struct media_service *svc)
 /* Returns what is left of the budget. */
 static int flush_service(struct media_service *svc, int budget)
 {
+	if (svc->retry)
+		mark_denied(svc);
 	for (; svc->n_marks && budget; budget--) {
 		uint32_t place = svc->marks[svc->marks_first];
 		struct media_leg *leg = &svc->legs[place];
@@ -153,8 +162,6 @@ static int flush_service(struct media_service *svc, int budget)
 		if (marked)
 			work_off(svc, &svc->table->dialogs[place]);
 	}
-	if (svc->retry)
-		mark_denied(svc);
 	return budget;
 }
 
@@ -168,7 +175,7 @@ void media_flush(struct media *media)
 		if (!media->services[i])
 			continue;
 		budget = flush_service(media->services[i], budget);
-		more = more || media->services[i]->n_marks;
+		more = more || media->services[i]->n_marks || media->services[i]->retry;
 	}
 	media->flush_set = more;
 	if (more)
