@@ -5,7 +5,10 @@
  */
 #include "../../user/calls/rescue_agent.h"
 #include "pairing.h"
+
 #include "pass_script.h"
+#include <sofia-sip/nta_tag.h>
+#include <sofia-sip/su_tagarg.h>
 
 #define SDP(who, id, version, addr, port, attributes)                                                        \
 	"v=0\r\no=" who " " id " " version " IN IP4 " addr "\r\ns=-\r\nc=IN IP4 " addr                       \
@@ -757,6 +760,91 @@ static void answers_that_fit_no_request_are_ignored(void **state)
 	ASSERT_HAS(a, "SIP/2.0 200 OK");
 }
 
+/* --- phones that say nothing --------------------------------------------------------------------- */
+
+/* RFC 3261's timers, but hurried: 64*T1 is 0.6 s. */
+static void hurry(void)
+{
+	nta_agent_set_params(world.rescue->agent, NTATAG_SIP_T1(10), NTATAG_SIP_T2(80), NTATAG_SIP_T4(80),
+	                     NTATAG_SIP_T1X64(640), TAG_END());
+}
+
+static void phone_that_never_answers_an_offer_ends_the_call(void **state)
+{
+	hurry();
+	ASK(&a, .method = "INVITE", .cseq = 501, .body = HOLD_A);
+	hear(&b);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 481 ");
+	hear(&a);
+	ASSERT_HAS(a, "BYE ");
+	ASSERT_HAS(a, "Reason: SIP;cause=408");
+	assert_int_equal(db->state, DIALOG_ENDED);
+	ASSERT_COUNT(rescue_leg_over, 1);
+}
+
+static void phone_that_never_answers_an_info_keeps_its_call(void **state)
+{
+	hurry();
+	ASK(&a, .method = "INFO", .cseq = 501);
+	hear(&b);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 500 ");
+	ASSERT_HAS(a, "CSeq: 501 INFO\r\n");
+	assert_int_equal(da->state, DIALOG_CONFIRMED);
+	assert_int_equal(db->state, DIALOG_CONFIRMED);
+	ASSERT_COUNT(rescue_leg_over, 0);
+}
+
+static void cancelled_offer_that_is_never_answered_keeps_the_call(void **state)
+{
+	const char *branch;
+
+	hurry();
+	branch = ASK(&a, .method = "INVITE", .cseq = 501, .body = HOLD_A);
+	hear(&b);
+	ASK(&a, .method = "CANCEL", .cseq = 501, .branch = branch);
+	hear(&a);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 487 ");
+	ASK(&a, .method = "ACK", .cseq = 501, .branch = branch);
+	assert_true(rescue_is_busy());
+	while (rescue_is_busy())
+		turn();
+	assert_int_equal(da->state, DIALOG_CONFIRMED);
+	assert_int_equal(db->state, DIALOG_CONFIRMED);
+	ASSERT_SAID(da, "o=ann 1 1 ");
+	ASSERT_COUNT(rescue_leg_over, 0);
+}
+
+static void answer_that_never_comes_is_what_was_said_last(void **state)
+{
+	hurry();
+	ASK(&a, .method = "INVITE", .cseq = 501);
+	hear(&b);
+	answer(&b, "200 OK", NULL, NULL, SAID_B);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 200 OK");
+	hear(&b); /* no ACK of the first phone for 64*T1 */
+	ASSERT_HAS(b, "ACK ");
+	ASSERT_HAS(b, "o=srv 80 9 IN IP4 " VIP "\r\n");
+	ASSERT_HAS(b, "m=audio 20002 RTP/AVP 0\r\n");
+	assert_false(rescue_is_busy());
+	assert_int_equal(da->state, DIALOG_CONFIRMED);
+	ASSERT_COUNT(rescue_no_ack, 1);
+}
+
+static void phone_that_cannot_be_reached_is_not_gone(void **state)
+{
+	hurry();
+	close(b.fd); /* ICMP: port unreachable */
+	ASK(&a, .method = "INFO", .cseq = 501);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 500 ");
+	assert_int_equal(db->state, DIALOG_CONFIRMED);
+	b.fd = udp("127.0.0.1", &b.port);
+}
+
 /* --- requests that ask too much ----------------------------------------------------------------------- */
 
 static void methods_of_no_call_are_refused_by_name(void **state)
@@ -988,6 +1076,11 @@ int main(void)
 	        T(overload_of_one_phone_is_not_taken_for_the_vips),
 	        T(garbage_for_an_answer_is_refused_and_changes_nothing),
 	        T(answers_that_fit_no_request_are_ignored),
+	        T(phone_that_never_answers_an_offer_ends_the_call),
+	        T(phone_that_never_answers_an_info_keeps_its_call),
+	        T(cancelled_offer_that_is_never_answered_keeps_the_call),
+	        T(answer_that_never_comes_is_what_was_said_last),
+	        T(phone_that_cannot_be_reached_is_not_gone),
 	        T(methods_of_no_call_are_refused_by_name),
 	        T(what_nobody_here_understands_is_refused),
 	        T(bodies_are_bounded),

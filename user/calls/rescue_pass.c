@@ -22,6 +22,7 @@
 /* rescue->passes is the first of these; the rest is this file's. */
 struct pass_desk {
 	struct rescue_pass pass[RESCUE_PASSES];
+	int top; /* none above is used */
 	struct pass_refers refers;
 };
 
@@ -41,35 +42,47 @@ void rescue_pass_free(struct rescue *rescue)
 	rescue->passes = NULL;
 }
 
+static struct pass_desk *desk_of(const struct rescue *rescue)
+{
+	return (struct pass_desk *)rescue->passes;
+}
+
 struct pass_refers *pass_refers(struct rescue *rescue)
 {
-	return &((struct pass_desk *)rescue->passes)->refers;
+	return &desk_of(rescue)->refers;
+}
+
+int pass_top(const struct rescue *rescue)
+{
+	return desk_of(rescue)->top;
 }
 
 bool rescue_pass_involves(const struct rescue *rescue, const struct dialog *dialog)
 {
 	int i;
 
-	for (i = 0; i < RESCUE_PASSES; i++)
+	for (i = 0; i < pass_top(rescue); i++)
 		if (rescue->passes[i].used && rescue->passes[i].offer &&
 		    (rescue->passes[i].from == dialog || rescue->passes[i].to == dialog))
 			return true;
 	return false;
 }
 
-static void forget(struct rescue_pass *pass)
+static void forget(struct pass_desk *desk, struct rescue_pass *pass)
 {
 	free(pass->undo.in);
 	free(pass->undo.out);
 	*pass = (struct rescue_pass){0};
+	while (desk->top && !desk->pass[desk->top - 1].used)
+		desk->top--;
 }
 
 void rescue_pass_forget_all(struct rescue *rescue)
 {
 	int i;
 
-	for (i = 0; i < RESCUE_PASSES; i++) /* their transactions go with the agent */
-		forget(&rescue->passes[i]);
+	for (i = pass_top(rescue) - 1; i >= 0; i--) /* their transactions go with the agent */
+		forget(desk_of(rescue), &rescue->passes[i]);
 }
 
 void pass_end(struct rescue_pass *pass)
@@ -80,22 +93,25 @@ void pass_end(struct rescue_pass *pass)
 	}
 	if (pass->orq)
 		nta_outgoing_destroy(pass->orq);
-	forget(pass);
+	forget(desk_of(pass->rescue), pass);
 }
 
 struct rescue_pass *pass_begin(struct rescue *rescue, nta_incoming_t *irq, struct dialog *from,
                                struct dialog *to)
 {
+	struct pass_desk *desk = desk_of(rescue);
 	struct rescue_pass *free_one = NULL;
 	int i, mine = 0;
 
-	for (i = 0; i < RESCUE_PASSES; i++) {
-		struct rescue_pass *pass = &rescue->passes[i];
+	for (i = 0; i < desk->top; i++) {
+		struct rescue_pass *pass = &desk->pass[i];
 
 		if (!pass->used && !free_one)
 			free_one = pass;
 		mine += pass->used && pass->from == from;
 	}
+	if (!free_one && desk->top < RESCUE_PASSES && mine < PASS_PER_DIALOG)
+		free_one = &desk->pass[desk->top++];
 	if (!free_one || mine >= PASS_PER_DIALOG) {
 		rescue->counters.rescue_exchange_full++;
 		return NULL;
@@ -247,7 +263,7 @@ static void drop_all_of(struct rescue *rescue, const struct dialog *d)
 {
 	int i;
 
-	for (i = 0; i < RESCUE_PASSES; i++) {
+	for (i = 0; i < pass_top(rescue); i++) {
 		struct rescue_pass *pass = &rescue->passes[i];
 
 		if (!pass->used || (pass->from != d && pass->to != d))

@@ -56,6 +56,8 @@ struct rescue_pass {
 /* Takes irq. NULL: too many of all, or of this dialog; irq is then still the caller's. */
 struct rescue_pass *pass_begin(struct rescue *rescue, nta_incoming_t *irq, struct dialog *from,
                                struct dialog *to);
+/* rescue->passes from here on are free. */
+int pass_top(const struct rescue *rescue);
 /* Lets go of both transactions; who still waits for an answer gets 500. */
 void pass_end(struct rescue_pass *pass);
 /* False: a dialog of it went from the table. */

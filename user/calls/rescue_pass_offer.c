@@ -378,7 +378,7 @@ static int conflict(struct rescue *rescue, const struct dialog *d)
 {
 	int i, status = 0;
 
-	for (i = 0; i < RESCUE_PASSES; i++) {
+	for (i = 0; i < pass_top(rescue); i++) {
 		struct rescue_pass *pass = &rescue->passes[i];
 
 		if (!pass->used || !pass->offer || (pass->from != d && pass->to != d))
