@@ -56,6 +56,7 @@ static struct track track;
 static struct rescue *rescue;
 static struct phone a, b, c, server;
 static uint16_t rescue_port;
+static const char *out_caller; /* in From of what the server sends */
 
 static struct mono now(void)
 {
@@ -259,12 +260,13 @@ static struct dialog *called_out(struct phone *phone, const char *sdp)
 	snprintf(text, sizeof(text),
 	         "INVITE sip:%s@127.0.0.1:%u SIP/2.0\r\n"
 	         "Via: SIP/2.0/UDP " VIP ":5060;branch=z9hG4bKout-%s;rport\r\n"
-	         "From: \"P\" <sip:ann@example>;tag=%s\r\nTo: <sip:%s@example>\r\nCall-ID: call-%s\r\n"
+	         "From: \"P\" <sip:%s@example>;tag=%s\r\nTo: <sip:%s@example>\r\nCall-ID: call-%s\r\n"
 	         "CSeq: 77 INVITE\r\nMax-Forwards: 70\r\nContact: <sip:srv@" VIP
 	         ">\r\nX-Kept: as it was\r\n%s"
 	         "Content-Length: %zu\r\n\r\n%s",
-	         phone->name, phone->port, phone->name, phone->server_tag, phone->name, phone->name,
-	         sdp ? "Content-Type: application/sdp\r\n" : "", sdp ? strlen(sdp) : 0, sdp ? sdp : "");
+	         phone->name, phone->port, phone->name, out_caller, phone->server_tag, phone->name,
+	         phone->name, sdp ? "Content-Type: application/sdp\r\n" : "", sdp ? strlen(sdp) : 0,
+	         sdp ? sdp : "");
 	return captured(phone, true, text);
 }
 
@@ -275,12 +277,12 @@ static struct dialog *phone_said(struct phone *phone, const char *status, const 
 
 	snprintf(text, sizeof(text),
 	         "SIP/2.0 %s\r\nVia: SIP/2.0/UDP " VIP ":5060;branch=z9hG4bKout-%s;rport\r\n"
-	         "From: \"P\" <sip:ann@example>;tag=%s\r\nTo: <sip:%s@example>;tag=t-%s\r\nCall-ID: "
+	         "From: \"P\" <sip:%s@example>;tag=%s\r\nTo: <sip:%s@example>;tag=t-%s\r\nCall-ID: "
 	         "call-%s\r\n"
 	         "CSeq: 77 INVITE\r\nContact: <sip:%s@127.0.0.1:%u>\r\n%s%sContent-Length: %zu\r\n\r\n%s",
-	         status, phone->name, phone->server_tag, phone->name, phone->name, phone->name, phone->name,
-	         phone->port, more, sdp ? "Content-Type: application/sdp\r\n" : "", sdp ? strlen(sdp) : 0,
-	         sdp ? sdp : "");
+	         status, phone->name, out_caller, phone->server_tag, phone->name, phone->name, phone->name,
+	         phone->name, phone->port, more, sdp ? "Content-Type: application/sdp\r\n" : "",
+	         sdp ? strlen(sdp) : 0, sdp ? sdp : "");
 	return captured(phone, false, text);
 }
 
@@ -312,6 +314,7 @@ static int setup(void **state)
 	close(probe);
 	addr_parse(VIP, &conf.vip);
 	conf.rescue_port = rescue_port;
+	out_caller = "ann";
 	conf.sip_port = server.port;
 	return rescue_new(root, &conf, &track, &callbacks, NULL, &rescue);
 }

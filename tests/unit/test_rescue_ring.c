@@ -360,6 +360,45 @@ static void early_offer_in_update_is_put_off(void **state)
 	ASSERT_HAS(a, "CSeq: 13 UPDATE\r\n");
 }
 
+static void fork_behind_a_proxy_answers(void **state)
+{
+	ringing();
+	take_over();
+	hear(&b, "INVITE");
+	answer_with(&b, "183 Session Progress", "t-bob", "Require: 100rel\r\nRSeq: 9\r\n", SDP_B);
+	strcpy(b.before, b.got);
+	hear(&b, "PRACK sip:bob@127.0.0.1");
+	strcpy(b.got, b.before);
+	answer_with(&b, "183 Session Progress", "t-other", "Require: 100rel\r\nRSeq: 9\r\n", SDP_B);
+	hear(&b, "PRACK sip:bob@127.0.0.1");
+	ASSERT_HAS(b, "tag=t-other");
+	strcpy(b.got, b.before);
+	answer_with(&b, "200 OK", "t-other", "", SDP_B);
+	hear(&b, "ACK");
+	ASSERT_HAS(b, "tag=t-other");
+	hear(&a, "SIP/2.0 200");
+	assert_string_equal(dialog_peer(&table, da)->remote_tag, "t-other");
+	assert_int_equal(da->state, DIALOG_RESCUED);
+}
+
+static void ambiguous_callee_is_cancelled_and_its_callers_are_put_through_afresh(void **state)
+{
+	out_caller = "zed"; /* no number in common */
+	called_in(&a, "", SDP_A);
+	called_out(&b, SDP_B_O);
+	db = phone_said(&b, "180 Ringing", "", NULL);
+	da = server_said(&a, "180 Ringing", "", NULL);
+	dialog_mark_ambiguous(&table, db);
+	dialog_mark_ambiguous(&table, da);
+	assert_int_equal(da->paired, PAIRED_AMBIGUOUS);
+	assert_int_equal(db->paired, PAIRED_AMBIGUOUS);
+	take_over();
+	hear(&b, "INVITE");
+	answer(&b, "180 Ringing", NULL);
+	hear(&b, "CANCEL");
+	hear(&server, "INVITE sip:100@" VIP);
+}
+
 static void offer_of_the_callee_is_answered_by_the_caller(void **state)
 {
 	called_in(&a, "", NULL); /* neither INVITE had an offer */
@@ -527,6 +566,8 @@ int main(void)
 	        T(caller_may_hang_up_by_bye),
 	        T(reliable_progress_is_acknowledged),
 	        T(early_offer_in_update_is_put_off),
+	        T(fork_behind_a_proxy_answers),
+	        T(ambiguous_callee_is_cancelled_and_its_callers_are_put_through_afresh),
 	        T(offer_of_the_callee_is_answered_by_the_caller),
 	        T(call_that_nobody_answers_ends),
 	        T(callee_without_a_caller_is_hung_up_when_it_answers),

@@ -30,9 +30,36 @@ struct dialog *join_dialog(const struct rescue_join *join)
 
 static struct rescue_joins *joins_of(struct rescue *rescue)
 {
-	if (!rescue->joins)
-		rescue->joins = calloc(1, sizeof(*rescue->joins));
-	return rescue->joins;
+	struct rescue_joins *joins;
+
+	if (rescue->joins)
+		return rescue->joins;
+	joins = calloc(1, sizeof(*joins));
+	if (joins)
+		joins->of_dialog = calloc(rescue->table->max, sizeof(*joins->of_dialog));
+	if (joins && !joins->of_dialog) {
+		free(joins);
+		joins = NULL;
+	}
+	rescue->joins = joins;
+	return joins;
+}
+
+static struct rescue_join *join_of(const struct rescue *rescue, const struct dialog *d)
+{
+	uint32_t i = rescue->joins ? rescue->joins->of_dialog[d - rescue->table->dialogs] : 0;
+	struct rescue_join *join = i ? &rescue->joins->join[i - 1] : NULL;
+
+	return join && join->used && join->dialog == d && join->call == d->call ? join : NULL;
+}
+
+static void belongs_to(struct rescue_join *join, struct dialog *d)
+{
+	struct rescue *rescue = join->rescue;
+
+	join->dialog = d;
+	join->call = d->call;
+	rescue->joins->of_dialog[d - rescue->table->dialogs] = (uint16_t)(join - rescue->joins->join + 1);
 }
 
 static struct rescue_join *take(struct rescue *rescue, struct dialog *d)
@@ -46,7 +73,8 @@ static struct rescue_join *take(struct rescue *rescue, struct dialog *d)
 		if (join->used)
 			continue;
 		joins->hint = (joins->hint + i + 1) % JOINS;
-		*join = (struct rescue_join){.rescue = rescue, .used = true, .dialog = d, .call = d->call};
+		*join = (struct rescue_join){.rescue = rescue, .used = true};
+		belongs_to(join, d);
 		return join;
 	}
 	rescue->counters.rescue_join_full++;
@@ -197,8 +225,6 @@ static void joined(struct rescue_join *join, struct dialog *d)
 	dialog_set_state(rescue->table, d, DIALOG_RESCUED, rescue_now());
 	rescue->counters.rescue_joined++;
 	join_report(join, true, 200, "joined to the server that runs here");
-	if (rescue->callbacks.progress)
-		rescue->callbacks.progress(rescue->context, &rescue->progress);
 }
 
 static void failed(struct rescue_join *join, bool tell_server)
@@ -417,17 +443,6 @@ static struct rescue_join *call_server(struct rescue *rescue, struct dialog *d)
 	return join;
 }
 
-static struct rescue_join *join_of(const struct rescue *rescue, const struct dialog *d)
-{
-	uint32_t i;
-
-	for (i = 0; rescue->joins && i < JOINS; i++)
-		if (rescue->joins->join[i].used && rescue->joins->join[i].dialog == d &&
-		    rescue->joins->join[i].call == d->call)
-			return &rescue->joins->join[i];
-	return NULL;
-}
-
 bool rescue_join_start(struct rescue *rescue, struct dialog *dialog)
 {
 	/* What the server called itself (click to dial) has no address that would lead back to it. */
@@ -456,8 +471,7 @@ void rescue_join_connected(struct rescue_join *join, struct dialog *a, const cha
 		failed(join, true);
 		return;
 	}
-	join->dialog = a;
-	join->call = a->call;
+	belongs_to(join, a);
 	if (join->offerless && join->invite)
 		join_ack_server(join, &join->invite, sdp, len);
 	joined(join, a);
@@ -508,6 +522,8 @@ void rescue_join_stop(struct rescue *rescue)
 	for (i = 0; rescue->joins && i < JOINS; i++)
 		if (rescue->joins->join[i].used && rescue->joins->join[i].retry)
 			su_timer_destroy(rescue->joins->join[i].retry);
+	if (rescue->joins)
+		free(rescue->joins->of_dialog);
 	free(rescue->joins);
 	rescue->joins = NULL;
 }

@@ -56,7 +56,8 @@ struct join_pass {
 struct rescue_joins {
 	struct rescue_join join[JOINS];
 	struct join_pass pass[JOIN_PASSES];
-	uint32_t hint; /* next place to look for a free one */
+	uint32_t hint;       /* next place to look for a free one */
+	uint16_t *of_dialog; /* by dialog slot: index + 1 into join */
 };
 
 /* --- rescue_join.c ------------------------------------------------------------------ */

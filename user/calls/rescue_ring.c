@@ -460,8 +460,13 @@ static void take_up_callee(struct rescue *rescue, struct dialog *b)
 		ring->n_branches++;
 	else
 		rescue->counters.rescue_ring_no_invite++;
-	if (!ring->irq && !ring->n_branches)
+	if (!ring->irq && !ring->n_branches) {
 		ring->used = false;
+	} else if (!ring->irq && !ring->up && b->paired == PAIRED_AMBIGUOUS) {
+		/* One of the callers that are put through afresh will make it ring again. */
+		ring->over = true;
+		cancel_all(ring, NULL);
+	}
 }
 
 /* The callee's 200 had come, the caller's had not gone out yet. */

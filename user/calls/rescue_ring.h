@@ -22,9 +22,10 @@ struct ring_branch {
 	struct rescue_ring *ring;
 	nta_outgoing_t *invite; /* NULL once it has its final response */
 	uint32_t cseq;
-	uint32_t rack;   /* RSeq that was acknowledged last; 0 = none */
-	uint16_t status; /* final status that is not a 2xx; 0 = none yet */
-	bool offerless;  /* its INVITE had no SDP: the answer goes with the ACK */
+	uint32_t rack;                /* RSeq that was acknowledged last; 0 = none */
+	const struct dialog *rack_of; /* and of which fork; only compared */
+	uint16_t status;              /* final status that is not a 2xx; 0 = none yet */
+	bool offerless;               /* its INVITE had no SDP: the answer goes with the ACK */
 	bool cancelled;
 };
 

@@ -225,8 +225,9 @@ void ring_prack(struct ring_branch *branch, struct dialog *b, const sip_t *sip)
 	struct rescue_request request = {.method = sip_method_prack, .name = "PRACK"};
 	char rack[64];
 
-	if (!sip->sip_rseq || sip->sip_rseq->rs_response == branch->rack)
-		return;
+	if (!sip->sip_rseq || (sip->sip_rseq->rs_response == branch->rack && branch->rack_of == b))
+		return; /* repeated: its PRACK is on the way */
+	branch->rack_of = b;
 	branch->rack = sip->sip_rseq->rs_response;
 	snprintf(rack, sizeof(rack), "RAck: %u %u INVITE\r\n", branch->rack, branch->cseq);
 	request.cseq = rescue_cseq(rescue, b);
