@@ -256,6 +256,34 @@ static void glare_is_tried_again_with_the_next_cseq(void **state)
 	ASSERT_HAS(a, "CSeq: 101 INVITE\r\n");
 }
 
+/* RFC 3261 14.1: never two offers at a time; the phone's came first, before the rescue's turn. */
+static void re_invite_waits_for_the_phones_own_offer(void **state)
+{
+	static const char hold[] =
+	        "v=0\r\no=bob 2 3 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n"
+	        "m=audio 6000 RTP/AVP 0\r\na=sendonly\r\n";
+	int64_t asked;
+
+	call();
+	take_over();
+	ask(&b, "INVITE", 9, hold);
+	hear(&a);
+	ASSERT_HAS(a, "a=sendonly\r\n");
+	asked = now().ns;
+	while (!mono_is_set(rescue_call_of(rescue, da)->leg[0].asked) && now().ns < asked + 300 * NS_PER_MS)
+		turn();
+	assert_int_equal(da->state, DIALOG_RESCUING); /* its turn came */
+	assert_false(mono_is_set(rescue_call_of(rescue, da)->leg[0].asked));
+	answer(&a, "200 OK", SDP_A);
+	hear(&a);
+	ASSERT_HAS(a, "ACK ");
+	hear(&b);
+	ask(&b, "ACK", 9, NULL);
+	hear(&a);
+	ASSERT_HAS(a, "INVITE ");
+	ASSERT_HAS(a, "a=sendonly\r\n"); /* as it was told last */
+}
+
 static void phone_that_hangs_up_meanwhile_ends_the_other(void **state)
 {
 	call();
@@ -422,6 +450,7 @@ int main(void)
 	        T(phone_that_never_answers_and_is_mute_is_over),
 	        T(answer_that_is_no_sdp_does_not_touch_the_media),
 	        T(glare_is_tried_again_with_the_next_cseq),
+	        T(re_invite_waits_for_the_phones_own_offer),
 	        T(phone_that_hangs_up_meanwhile_ends_the_other),
 	        cmocka_unit_test_setup_teardown(silent_call_comes_first, setup_slow, teardown),
 	        cmocka_unit_test_setup_teardown(call_whose_turn_has_not_come_can_end, setup_slow, teardown),
