@@ -821,6 +821,33 @@ static void a_refused_invite_is_gone_or_over_on_the_standby(void **state)
 	pair_done(&p);
 }
 
+static void a_call_that_hung_up_before_the_owner_had_it_back_is_over(void **state)
+{
+	struct pair p;
+	struct sip_event bye = {
+	        .service = 3,
+	        .verb = SIP_VERB_BYE,
+	        .cseq = 100,
+	        .call_id = "call-1@example",
+	        .from_tag = "rt1",
+	        .to_tag = "lt1",
+	        .refresher_uas = -1,
+	};
+
+	pair_start(&p);
+	put_dialog(&p, &p.a, 1);
+	put_dialog(&p, &p.a, 2);
+	turns(&p, 8);
+	node_restart(&p.a);
+	bye.at = p.now;
+	assert_null(dialog_table_event(&p.a.table, &bye));
+	turns(&p, 30);
+	assert_int_equal(get(&p.a, 1)->state, DIALOG_ENDED);
+	assert_int_equal(get(&p.b, 1)->state, DIALOG_ENDED);
+	assert_int_equal(get(&p.a, 2)->state, DIALOG_CONFIRMED);
+	pair_done(&p);
+}
+
 static void an_owner_does_not_send_back_what_it_is_just_given(void **state)
 {
 	struct pair p;
@@ -1142,6 +1169,7 @@ int main(void)
 	        cmocka_unit_test(a_field_that_does_not_fit_is_refused),
 	        cmocka_unit_test(a_ringing_call_is_one_dialog_on_the_standby_at_every_stage),
 	        cmocka_unit_test(a_refused_invite_is_gone_or_over_on_the_standby),
+	        cmocka_unit_test(a_call_that_hung_up_before_the_owner_had_it_back_is_over),
 	        cmocka_unit_test(an_owner_does_not_send_back_what_it_is_just_given),
 	        cmocka_unit_test(a_flush_is_bounded_and_says_that_there_is_more),
 	        cmocka_unit_test(a_dialog_that_cannot_be_decoded_is_asked_for_again),

@@ -316,6 +316,16 @@ static bool knows_better(struct replica_session *s, const struct dialog *record)
 	               own->state > record->state);
 }
 
+/* Its BYE passed here before the peer could give it back. */
+static void end(struct replica_session *s, const struct dialog *record, struct mono now)
+{
+	struct dialog *d =
+	        dialog_find(s->table, s->service, record->call_id, record->local_tag, record->remote_tag);
+
+	if (d)
+		dialog_set_state(s->table, d, DIALOG_ENDED, now);
+}
+
 static void apply_dialogs(struct replica_session *s, const Replica__Records *r, struct mono now)
 {
 	struct dialog record;
@@ -340,6 +350,8 @@ static void apply_dialogs(struct replica_session *s, const Replica__Records *r, 
 			continue;
 		}
 		s->counters->replica_dialogs_applied++;
+		if (s->owner && dialog_was_hung_up(s->table, &record))
+			end(s, &record, now);
 	}
 }
 

@@ -462,6 +462,9 @@ struct dialog *dialog_table_event(struct dialog_table *table, const struct sip_e
 	d = dialog_find(table, ev->service, ev->call_id, local_tag(ev), remote_tag(ev));
 	if (!d) {
 		count_unknown(table, ev);
+		if (ev->verb == SIP_VERB_BYE)
+			dialog_gone_note(table, &(struct dialog_key){ev->service, ev->call_id, local_tag(ev),
+			                                             remote_tag(ev)});
 		return NULL;
 	}
 	return on_dialog_request(table, d, ev);

@@ -35,6 +35,7 @@
 #define DIALOG_SDP_LEN        4096
 #define DIALOG_FORKS          16 /* To tags of one INVITE; more are counted, not kept */
 #define DIALOG_TOMBSTONES     8192
+#define DIALOG_GONE           1024 /* BYEs of unknown dialogs that are remembered */
 #define DIALOG_STREAMS        4    /* RTP and RTCP of the first two media lines: 2 * line + rtcp */
 #define DIALOG_INVITE_LEN     8192 /* of the INVITE that made it, kept until it is answered */
 #define DIALOG_BUDGET_BYTES   3072 /* of text a dialog, on the average of a full table */
@@ -311,8 +312,10 @@ struct dialog_table {
 	uint64_t next_call;                  /* call numbers: one above every number seen */
 	struct dialog_tombstone *tombstones; /* ring of DIALOG_TOMBSTONES */
 	uint64_t n_tombstones;               /* ever written */
-	uint64_t origin;                     /* of the server that runs here: new dialogs get it */
-	uint64_t bytes;                      /* of text, as the heap counts it; tombstones apart */
+	uint64_t gone[DIALOG_GONE];          /* ring: see dialog_was_hung_up */
+	uint32_t n_gone;
+	uint64_t origin; /* of the server that runs here: new dialogs get it */
+	uint64_t bytes;  /* of text, as the heap counts it; tombstones apart */
 	uint64_t bytes_max;
 	struct pairing *pairing; /* its index */
 	struct dialog_observer observer;
@@ -401,6 +404,11 @@ bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t since);
  * or -ENOSPC. The change gets a version of this table.
  */
 int dialog_table_apply(struct dialog_table *table, const struct dialog *record, int64_t shift_ns);
+/*
+ * True when this dialog's BYE passed here while it was not in the table: for the
+ * owner that takes back its calls after a restart, before that nothing is remembered.
+ */
+bool dialog_was_hung_up(const struct dialog_table *table, const struct dialog *dialog);
 /* The key's strings may be the dialog's own. 0, or -ENOENT. */
 int dialog_table_remove(struct dialog_table *table, const struct dialog_key *key);
 /* Before a snapshot is applied: drops all dialogs of `service` (every one with 255). */

@@ -47,6 +47,11 @@ void dialog_draft_state(struct dialog_table *table, struct dialog *draft, enum d
 void dialog_draft_sdp(struct dialog_table *table, struct dialog *draft, bool out, const char *sdp,
                       size_t len);
 
+/* --- dialog_gone.c --- */
+
+/* Strings within the table's limits. */
+void dialog_gone_note(struct dialog_table *table, const struct dialog_key *key);
+
 /* --- dialog_store.c --- */
 
 /* NULL strings become "". */
