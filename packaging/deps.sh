@@ -10,7 +10,7 @@ libsodium-dev libconfuse-dev libsystemd-dev
 libsofia-sip-ua-dev libprotobuf-c-dev protobuf-c-compiler libzmq3-dev
 libcmocka-dev
 iproute2 ethtool util-linux procps iputils-arping iputils-ping man-db python3 jq
-baresip-core sip-tester sipsak tshark tcpdump keepalived
+baresip-core kamailio sip-tester sipsak tshark tcpdump keepalived
 "
 missing=
 for p in $packages; do
@@ -27,6 +27,6 @@ apt-get update -qq
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends $missing >/dev/null
 # Packages start services of their own; the lab starts what it needs in its namespaces.
-for s in keepalived; do
+for s in keepalived kamailio; do
 	if [ -d /run/systemd/system ]; then systemctl disable -q --now "$s" 2>/dev/null || true; fi
 done
