@@ -119,7 +119,7 @@ static void single_leg_is_rejoined_if_its_phone_called(void **state)
 
 	leg_invite(&a, 0);
 	d = leg_event(&a, 180, 1);
-	assert_int_equal(plan_of(d), PLAN_ringing_alone);
+	assert_int_equal(plan_of(d), PLAN_ringing_afresh);
 	d = leg_answer(&a, 2);
 	assert_int_equal(plan_of(d), PLAN_rejoin);
 	assert_true(rescue_plan_keeps(PLAN_rejoin));
@@ -128,6 +128,7 @@ static void single_leg_is_rejoined_if_its_phone_called(void **state)
 	dialog_mark_ambiguous(&table, d);
 	assert_int_equal(plan_of(d), PLAN_ambiguous);
 	leg_invite(&b, 0);
+	assert_int_equal(plan_of(leg_event(&b, 180, 1)), PLAN_ringing_alone);
 	assert_int_equal(plan_of(leg_answer(&b, 1)), PLAN_single_leg);
 	assert_false(rescue_plan_keeps(PLAN_single_leg));
 }

@@ -122,11 +122,11 @@ static enum rescue_plan plan_of_ringing(const struct dialog *d, const struct dia
 {
 	const struct dialog *first = d->role == DIALOG_UAS ? d : peer;
 
-	if (!peer)
+	if (!peer && d->role != DIALOG_UAS)
 		return PLAN_ringing_alone;
 	if (first && first->state == DIALOG_EARLY && (first->flags & DIALOG_NO_INVITE))
 		return PLAN_no_invite;
-	return PLAN_ringing;
+	return peer ? PLAN_ringing : PLAN_ringing_afresh;
 }
 
 static enum rescue_plan plan_of_single(const struct dialog *d)

@@ -34,6 +34,7 @@
 	X(mute_transcoded, "signalling", false, "signalling only: the server transcoded between the legs")   \
 	X(single_leg, "none", false, "none: single leg that the server itself called")                       \
 	X(ambiguous, "none", false, "none: more than one leg would fit")                                     \
+	X(ringing_afresh, "rejoin", true, "rejoin: rings for nobody, the server is called anew")             \
 	X(ringing_alone, "none", false, "none: rings, and no second leg is known")                           \
 	X(no_invite, "none", false, "none: rings, and its INVITE was too long to keep")                      \
 	X(no_target, "none", false, "none: no remote target known")                                          \
