@@ -58,6 +58,7 @@ struct world {
 	struct track track;
 	struct rescue *rescue;
 	uint16_t port; /* of the agent */
+	bool silent;   /* no phone's media is heard */
 };
 
 static struct world world;
@@ -262,10 +263,15 @@ static inline void phone_open(struct phone *phone, const char *call_id, bool cal
 	phone->fd = udp("127.0.0.1", &phone->port);
 }
 
+static bool phones_are_silent(void *context, const struct dialog *dialog, struct mono since)
+{
+	return world.silent;
+}
+
 static inline void world_open(void)
 {
 	extern su_log_t nta_log[];
-	static const struct rescue_callbacks callbacks = {.bound = NULL};
+	static const struct rescue_callbacks callbacks = {.silent = phones_are_silent};
 	struct keeper_conf conf = {.name = "pbx", .rescue_rate = 200};
 
 	su_init();

@@ -769,9 +769,23 @@ static void hurry(void)
 	                     NTATAG_SIP_T1X64(640), TAG_END());
 }
 
-static void phone_that_never_answers_an_offer_ends_the_call(void **state)
+static void phone_that_never_answers_an_offer_but_talks_keeps_its_call(void **state)
 {
 	hurry();
+	ASK(&a, .method = "INVITE", .cseq = 501, .body = HOLD_A);
+	hear(&b);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 500 ");
+	assert_int_equal(da->state, DIALOG_CONFIRMED);
+	assert_int_equal(db->state, DIALOG_CONFIRMED);
+	ASSERT_SAID(da, "o=ann 1 1 ");
+	ASSERT_COUNT(rescue_leg_over, 0);
+}
+
+static void phone_that_never_answers_an_offer_and_is_silent_ends_the_call(void **state)
+{
+	hurry();
+	world.silent = true;
 	ASK(&a, .method = "INVITE", .cseq = 501, .body = HOLD_A);
 	hear(&b);
 	hear(&a);
@@ -1076,7 +1090,8 @@ int main(void)
 	        T(overload_of_one_phone_is_not_taken_for_the_vips),
 	        T(garbage_for_an_answer_is_refused_and_changes_nothing),
 	        T(answers_that_fit_no_request_are_ignored),
-	        T(phone_that_never_answers_an_offer_ends_the_call),
+	        T(phone_that_never_answers_an_offer_but_talks_keeps_its_call),
+	        T(phone_that_never_answers_an_offer_and_is_silent_ends_the_call),
 	        T(phone_that_never_answers_an_info_keeps_its_call),
 	        T(cancelled_offer_that_is_never_answered_keeps_the_call),
 	        T(answer_that_never_comes_is_what_was_said_last),

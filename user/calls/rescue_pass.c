@@ -217,15 +217,19 @@ static int status_across(struct rescue *rescue, int status)
 
 /*
  * RFC 3261 12.2.1.2 and RFC 5057 5.1: 481 and 408 end the call when they answer a
- * request of the call itself; of a subscription they only end that. Where a phone
- * never answers, only INVITE and UPDATE count, which every phone must answer.
+ * request of the call itself; of a subscription they only end that. A phone that
+ * never answers is gone if it owed an answer to INVITE or UPDATE and is not heard
+ * to talk either.
  */
-static bool ends_the_leg(sip_method_t method, int status, bool real)
+static bool ends_the_leg(struct rescue_pass *pass, int status, bool real)
 {
+	sip_method_t method = pass->method;
 	bool of_session = method == sip_method_invite || method == sip_method_update;
 	bool of_call = of_session || method == sip_method_info || method == sip_method_message;
 
-	return (status == 481 && of_call && real) || (status == 408 && (of_session || (of_call && real)));
+	if (real)
+		return of_call && (status == 481 || status == 408);
+	return of_session && status == 408 && rescue_is_silent(pass->rescue, pass->to, pass->since);
 }
 
 void pass_answer_back(struct rescue_pass *pass, int status, const sip_t *sip)
@@ -233,7 +237,7 @@ void pass_answer_back(struct rescue_pass *pass, int status, const sip_t *sip)
 	struct rescue *rescue = pass->rescue;
 	struct dialog *to = pass->to;
 	bool real = sip && !nta_sip_is_internal(sip);
-	bool over = ends_the_leg(pass->method, status, real);
+	bool over = ends_the_leg(pass, status, real);
 	struct pass_headers headers = {.len = 0};
 	su_home_t home[1] = {SU_HOME_INIT(home)};
 
