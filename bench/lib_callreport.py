@@ -43,7 +43,7 @@ def media_table(record):
 
 
 def survived_table(record):
-    s, calls = record["survived"], record["calls"]
+    s, calls = record["survived"], record["up"]
     print(f"\n  of {calls} calls: survived {s['all']} ({100 * s['all'] / calls:.2f} %)")
     print(f"    media both ways after the wait {s['media']}; hold and resume {s['hold']} of {s['holds']} tried; "
           f"BYE answered and carried across {s['bye']}")
@@ -116,9 +116,12 @@ def print_report(settings, records):
           f"{settings['other_ms']} ms; pairing: {settings['pair']}; {settings['runs']} run(s), "
           f"{settings['minutes']} minutes, {settings['failures']} could not be measured")
     for number, record in enumerate(whole):
-        print(f"\nrun {number + 1}: server of {record['owner']} killed with {record['calls']} calls up; the standby held "
+        print(f"\nrun {number + 1}: server of {record['owner']} killed with {record['up']} calls up; the standby held "
               f"{record['replica']['dialogs']} legs, {record['replica']['rescuable']} calls rescuable "
               f"(after {record['replica']['waited_s']} s)")
+        if record["not_up"]:
+            print("  not up before the kill, calls by the last status of their INVITE: " +
+                  ", ".join(f"{status}: {n}" for status, n in record["not_up"]))
         media_table(record)
         survived_table(record)
         takeover_lines(record)

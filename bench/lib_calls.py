@@ -25,7 +25,7 @@ class Farm:
         self.log = f"{lab.dir}/farm-{node}.log"
         with open(self.log, "ab") as out:
             self.popen = subprocess.Popen(
-                ["nsenter", f"--net={lab.netns(node)}", f"{lab.build}/tools/callfarm", *role, *options, ADDRESS[node]],
+                ["nsenter", f"--net={lab.netns(node)}", "nice", "-n", "-15", f"{lab.build}/tools/callfarm", *role, *options, ADDRESS[node]],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, bufsize=0)
         read_line(self.popen.stdout, f"the phones on {node}", 10)
 

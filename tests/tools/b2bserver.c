@@ -11,21 +11,20 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "farm/relay.h"
 #include "farm/siptext.h"
 
 #define BUCKETS      65536
 #define CALLS_MAX    16000
-#define EVENTS       128
-#define READS        8 /* datagrams of one socket in a turn */
 #define SIP_READS    64
 #define T1_NS        500000000LL
 #define T2_NS        4000000000LL
@@ -63,16 +62,13 @@ struct leg {
 	struct repeat answer; /* our final response to an INVITE, until its ACK */
 	char *invite;         /* theirs, while it is not answered */
 	size_t invite_len;
-	int fd[2];
-	uint16_t port;
-	struct sockaddr_in media[2];
-	bool latched[2];
 };
 
 enum call_state { CALL_RINGING, CALL_UP, CALL_ENDED };
 
 struct call {
 	struct leg leg[2];
+	struct relay_call media;
 	enum call_state state;
 	uint32_t number;
 	int64_t ended_ns;
@@ -87,13 +83,11 @@ static struct {
 } opt = {.name = "test", .port_first = 10000, .port_last = 59999};
 
 static struct {
-	int sip, epoll;
+	int sip;
 	struct leg *buckets[BUCKETS];
 	struct call *calls[CALLS_MAX];
 	uint32_t n_calls, numbers;
-	unsigned int port_next;
-	uint8_t port_used[65536];
-	uint64_t up, ended, relayed, strange, unsent, unknown, malformed;
+	uint64_t up, ended, unsent, unknown, malformed;
 	char host[INET_ADDRSTRLEN];
 	unsigned int host_port;
 	uint32_t run; /* random: no two runs share a tag */
@@ -154,96 +148,7 @@ static void repeat_tick(struct repeat *r, const struct sockaddr_in *to, int64_t 
 	r->next_ns = now + r->pause_ns;
 }
 
-/* --- media --------------------------------------------------------------------------- */
-static void close_media(struct leg *leg)
-{
-	for (int i = 0; i < 2; i++) {
-		if (leg->fd[i] >= 0)
-			close(leg->fd[i]);
-		leg->fd[i] = -1;
-	}
-	if (leg->port)
-		self.port_used[leg->port] = 0;
-	leg->port = 0;
-}
-
-static int open_pair(struct leg *leg, uint16_t port)
-{
-	for (int i = 0; i < 2; i++) {
-		int err = rtp_open(opt.bind.sin_addr, (uint16_t)(port + i), false, &leg->fd[i]);
-		/* calls stay where they are, so a pointer with three spare bits says which stream */
-		uintptr_t which = (uintptr_t)leg->call | (unsigned int)leg->side << 1 | (unsigned int)i;
-		struct epoll_event event = {.events = EPOLLIN, .data.u64 = which};
-		if (!err && epoll_ctl(self.epoll, EPOLL_CTL_ADD, leg->fd[i], &event))
-			err = -errno;
-		if (err) {
-			close_media(leg);
-			return err;
-		}
-	}
-	leg->port = port;
-	self.port_used[port] = 1;
-	return 0;
-}
-
-static int open_media(struct leg *leg)
-{
-	unsigned int pairs = (opt.port_last - opt.port_first + 1) / 2;
-
-	for (unsigned int i = 0; i < pairs; i++) {
-		unsigned int port = self.port_next;
-		self.port_next = port + 3 > opt.port_last ? opt.port_first : port + 2;
-		if (!self.port_used[port] && !open_pair(leg, (uint16_t)port))
-			return 0;
-	}
-	return -EADDRINUSE;
-}
-
-static void relay(struct call *call, int side, int rtcp)
-{
-	static char datagram[2048];
-	struct leg *in = &call->leg[side], *out = &call->leg[!side];
-
-	for (int i = 0; i < READS && in->fd[rtcp] >= 0; i++) {
-		struct sockaddr_in from;
-		socklen_t from_len = sizeof(from);
-		ssize_t n = recvfrom(in->fd[rtcp], datagram, sizeof(datagram), 0, (struct sockaddr *)&from,
-		                     &from_len);
-		if (n < 0)
-			return;
-		struct sockaddr_in *known = &in->media[rtcp];
-		if (!in->latched[rtcp]) {
-			*known = from;
-			in->latched[rtcp] = true;
-		} else if (known->sin_addr.s_addr != from.sin_addr.s_addr ||
-		           known->sin_port != from.sin_port) {
-			self.strange++;
-			continue;
-		}
-		if (out->fd[rtcp] < 0 || !out->media[rtcp].sin_port)
-			continue;
-		if (sendto(out->fd[rtcp], datagram, (size_t)n, 0, (struct sockaddr *)&out->media[rtcp],
-		           sizeof(out->media[rtcp])) < 0)
-			self.unsent++;
-		else
-			self.relayed++;
-	}
-}
-
-/* The phone of `leg` says where it is. A new address is latched anew. */
-static void learn_media(struct leg *leg, const struct sdp_line *sdp)
-{
-	struct sockaddr_in rtp = sdp->rtp, rtcp = rtp;
-
-	rtcp.sin_port = htons((uint16_t)(ntohs(rtp.sin_port) + 1));
-	if (leg->latched[0] && leg->media[0].sin_port == rtp.sin_port &&
-	    leg->media[0].sin_addr.s_addr == rtp.sin_addr.s_addr)
-		return;
-	leg->media[0] = rtp;
-	leg->media[1] = rtcp;
-	leg->latched[0] = leg->latched[1] = false;
-}
-
+/* --- calls ----------------------------------------------------------------------------- */
 /* What the phone of `from` said, as it is said to the phone of `to`: our address, our o=. */
 static bool carry_sdp(struct leg *from, struct leg *to, struct span body, struct text *ret)
 {
@@ -251,18 +156,17 @@ static bool carry_sdp(struct leg *from, struct leg *to, struct span body, struct
 
 	if (sdp_read(body, &sdp))
 		return false;
-	learn_media(from, &sdp);
+	relay_learn(&from->call->media, from->side, &sdp.rtp);
 	to->sdp_version++;
 	text_add(ret, "v=0\r\no=b2b %llu %llu IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %u ",
 	         (unsigned long long)to->sdp_id, (unsigned long long)to->sdp_version, self.host, self.host,
-	         to->port);
+	         to->call->media.leg[to->side].port);
 	text_add_span(ret, sdp.formats);
 	text_add(ret, "\r\n");
 	text_add_span(ret, sdp.media);
 	return !ret->full;
 }
 
-/* --- calls ----------------------------------------------------------------------------- */
 static void copy(char *to, size_t size, struct span from)
 {
 	size_t len = from.len < size - 1 ? from.len : size - 1;
@@ -319,13 +223,10 @@ static struct call *new_call(void)
 		struct leg *leg = &call->leg[i];
 		leg->call = call;
 		leg->side = i;
-		leg->fd[0] = leg->fd[1] = -1;
 		leg->sdp_id = 3000000000ULL + call->number * 2ULL + (unsigned int)i;
 		snprintf(leg->tag, sizeof(leg->tag), "%08x%u%c", self.run, call->number, 'a' + i);
 	}
-	if (open_media(&call->leg[0]) || open_media(&call->leg[1])) {
-		close_media(&call->leg[0]);
-		close_media(&call->leg[1]);
+	if (relay_open(&call->media, call->number)) {
 		free(call);
 		return NULL;
 	}
@@ -341,8 +242,7 @@ static void end_call(struct call *call)
 	self.ended++;
 	call->state = CALL_ENDED;
 	call->ended_ns = boot_ns();
-	close_media(&call->leg[0]);
-	close_media(&call->leg[1]);
+	relay_close(&call->media);
 }
 
 static void free_call(struct call *call)
@@ -723,18 +623,12 @@ static void tick(int64_t now)
 
 static void serve(void)
 {
-	struct epoll_event events[EVENTS];
+	struct pollfd sip = {self.sip, POLLIN, 0};
 	int64_t next = boot_ns() + TICK_NS;
 
 	while (!stop) {
-		int n = epoll_wait(self.epoll, events, EVENTS, 20);
+		poll(&sip, 1, 20);
 		read_sip();
-		for (int i = 0; i < n; i++) {
-			uint64_t which = events[i].data.u64;
-			if (which)
-				relay((struct call *)(uintptr_t)(which & ~7ULL), (int)(which >> 1 & 1),
-				      (int)(which & 1));
-		}
 		int64_t now = boot_ns();
 		if (now >= next) {
 			tick(now);
@@ -798,21 +692,21 @@ static bool parse(int argc, char **argv)
 
 static int start(void)
 {
-	struct rlimit files = {4 * CALLS_MAX + 64, 4 * CALLS_MAX + 64};
-	struct epoll_event event = {.events = EPOLLIN};
+	struct rlimit files;
 	int room = 8 << 20;
 
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	self.epoll = epoll_create1(EPOLL_CLOEXEC);
+	int err = relay_start(opt.bind.sin_addr, opt.port_first, opt.port_last);
+	if (err)
+		return err;
 	self.sip = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (self.epoll < 0 || self.sip < 0 ||
-	    bind(self.sip, (struct sockaddr *)&opt.bind, sizeof(opt.bind)) ||
-	    epoll_ctl(self.epoll, EPOLL_CTL_ADD, self.sip, &event))
+	if (self.sip < 0 || bind(self.sip, (struct sockaddr *)&opt.bind, sizeof(opt.bind)))
 		return -errno;
 	setsockopt(self.sip, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	inet_ntop(AF_INET, &opt.bind.sin_addr, self.host, sizeof(self.host));
 	self.host_port = ntohs(opt.bind.sin_port);
-	self.port_next = opt.port_first;
 	srand48(boot_ns() ^ getpid());
 	self.run = (uint32_t)lrand48();
 	return 0;
@@ -832,11 +726,14 @@ int main(int argc, char **argv)
 	printf("b2bserver: a test tool, listening\n");
 	fflush(stdout);
 	serve();
+	struct relay_counts media;
+	relay_count(&media);
 	fprintf(stderr,
 	        "b2bserver: up=%llu ended=%llu relayed=%llu strange=%llu unsent=%llu unknown=%llu "
 	        "malformed=%llu\n",
-	        (unsigned long long)self.up, (unsigned long long)self.ended, (unsigned long long)self.relayed,
-	        (unsigned long long)self.strange, (unsigned long long)self.unsent,
-	        (unsigned long long)self.unknown, (unsigned long long)self.malformed);
+	        (unsigned long long)self.up, (unsigned long long)self.ended,
+	        (unsigned long long)media.relayed, (unsigned long long)media.strange,
+	        (unsigned long long)(self.unsent + media.unsent), (unsigned long long)self.unknown,
+	        (unsigned long long)self.malformed);
 	return 0;
 }

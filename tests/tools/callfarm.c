@@ -252,19 +252,20 @@ static void print_status(void)
 	       (unsigned long long)farm.timeouts, (unsigned long long)farm.refused);
 }
 
+static const char csv_head[] =
+        "index,state,heard,vip_port,invited_ns,answered_ns,ended_ns,sent,next_seq,received,lost,duplicates,"
+        "wrong_source,gap_ms,gap_at_ns,first_after_mark_ms,own_pause_ms,reinvites,last_reinvite_ns,cseq_bad,"
+        "tag_bad,origin_raised,origin_same,origin_bad,rtp_moved,holds_seen,resumes_seen,byes_seen,hold,"
+        "resume,"
+        "bye,invite\n";
+
 static bool write_csv(const char *path, int64_t now_ns)
 {
 	FILE *f = fopen(path, "w");
 
 	if (!f)
 		return false;
-	fprintf(f, "index,state,heard,vip_port,invited_ns,answered_ns,ended_ns,sent,next_seq,received,lost,"
-	           "duplicates,"
-	           "wrong_source,gap_ms,gap_at_ns,first_after_mark_ms,own_pause_ms,reinvites,last_reinvite_"
-	           "ns,cseq_bad,"
-	           "tag_bad,origin_raised,origin_same,origin_bad,rtp_moved,holds_seen,resumes_seen,byes_seen,"
-	           "hold,"
-	           "resume,bye\n");
+	fprintf(f, "%s", csv_head);
 	for (uint32_t i = 0; i < farm.n; i++) {
 		const struct farm_call *c = farm.call[i];
 		if (!c)
@@ -277,10 +278,10 @@ static bool write_csv(const char *path, int64_t now_ns)
 		        (long long)c->rx.gap_at_ns,
 		        c->rx.first_after_mark_ns ? (c->rx.first_after_mark_ns - farm.mark_ns) / 1e6 : -1.0,
 		        c->tx.pause_ns / 1e6);
-		fprintf(f, ",%u,%lld,%u,%u,%u,%u,%u,%u,%u,%u,%u,%d,%d,%d\n", s->reinvites,
+		fprintf(f, ",%u,%lld,%u,%u,%u,%u,%u,%u,%u,%u,%u,%d,%d,%d,%d\n", s->reinvites,
 		        (long long)s->last_reinvite_ns, s->cseq_bad, s->tag_bad, s->origin_raised,
 		        s->origin_same, s->origin_bad, s->moved, s->holds, s->resumes, s->byes,
-		        c->hold_status, c->resume_status, c->bye_status);
+		        c->hold_status, c->resume_status, c->bye_status, c->invite_status);
 	}
 	return fclose(f) == 0;
 }
