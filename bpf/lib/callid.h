@@ -139,9 +139,9 @@ enum call_id {
 /* SipHash-2-4 of what stands from text->at on, up to a blank or the line's end. */
 static __noinline enum call_id call_id_hash(const struct sip_text *text, __u32 service, __u64 *ret_hash)
 {
-	__u32 zero = 0, i, n, at;
+	__u32 zero = 0, i, len, at;
 	struct siphash_key *key = bpf_map_lookup_elem(&steer_key, &zero);
-	__u64 v0, v1, v2, v3, word, marks;
+	__u64 v0, v1, v2, v3, word, marks, left;
 
 	if (!key || !text || !ret_hash)
 		return CALL_ID_NONE;
@@ -153,18 +153,20 @@ static __noinline enum call_id call_id_hash(const struct sip_text *text, __u32 s
 		word = text_word(text, at);
 		marks = bytes_below(word, ' ' + 1);
 		if (marks)
-			break;
+			goto last;
 		SIPWORD(word);
 		at += 8;
 	}
-	if (i > STEER_CALL_ID_LEN / 8)
-		return CALL_ID_LONG;
-	n = bytes_before(marks);
-	if (at + n >= text->len || i * 8 + n == 0)
+	return CALL_ID_LONG;
+last:
+	left = bytes_before(marks);
+	at += left;
+	len = at - text->at;
+	if (at >= text->len || !len)
 		return CALL_ID_NONE;
-	if (i * 8 + n > STEER_CALL_ID_LEN)
+	if (len > STEER_CALL_ID_LEN)
 		return CALL_ID_LONG;
-	SIPWORD((word & ((1ULL << n * 8) - 1)) | (__u64)(i * 8 + n) << 56);
+	SIPWORD((word & ((1ULL << left * 8) - 1)) | (__u64)len << 56);
 	SIPEND;
 	*ret_hash = LE64(v0 ^ v1 ^ v2 ^ v3);
 	return CALL_ID_GOOD;
