@@ -429,6 +429,54 @@ static void call_that_nobody_answers_ends(void **state)
 	assert_int_equal(COUNTED(rescue_ring_timeout), 1);
 }
 
+static void ringing_call_survives_a_second_takeover(void **state)
+{
+	ringing();
+	take_over();
+	hear(&b, "INVITE");
+	answer(&b, "183 Session Progress", SDP_B);
+	hear(&a, "SIP/2.0 183");
+	rescue_stop(rescue);
+	table.origin = LIVE + 1;
+	rescue_start(rescue, 0x302, (uint64_t)now().ns, now());
+	hear(&b, "INVITE");
+	ASSERT_HAS(b, "branch=z9hG4bKout-bob");
+	answer(&b, "200 OK", SDP_B);
+	hear(&b, "ACK");
+	hear(&a, "SIP/2.0 200");
+	ASSERT_HAS(a, "To: <sip:100@example>;tag=s-a\r\n");
+	ASSERT_HAS(a, "m=audio 6000 RTP/AVP 0\r\n");
+	assert_int_equal(da->state, DIALOG_RESCUED);
+}
+
+static void call_answered_by_its_server_waits_on_for_the_callee(void **state)
+{
+	ringing();
+	server_said(&a, "200 OK", "", SDP_SRV); /* music on hold while bob rings */
+	assert_int_equal(da->state, DIALOG_CONFIRMED);
+	pair(da, db);
+	take_over();
+	hear(&b, "INVITE");
+	answer(&b, "200 OK", SDP_B);
+	hear(&b, "ACK");
+	until(da, DIALOG_RESCUED);
+	until(db, DIALOG_RESCUED);
+	assert_true(never_hears(&b, "BYE"));
+}
+
+static void caller_in_a_queue_goes_back_to_the_server_when_the_callee_refuses(void **state)
+{
+	ringing();
+	server_said(&a, "200 OK", "", SDP_SRV);
+	pair(da, db);
+	take_over();
+	hear(&b, "INVITE");
+	answer(&b, "486 Busy Here", NULL);
+	hear(&b, "ACK");
+	hear(&server, "INVITE sip:100@" VIP);
+	ASSERT_HAS(server, "X-Sipflip-Rejoin: call-ann\r\n");
+}
+
 static void callee_without_a_caller_is_hung_up_when_it_answers(void **state)
 {
 	called_out(&b, SDP_B_O);
@@ -570,6 +618,9 @@ int main(void)
 	        T(ambiguous_callee_is_cancelled_and_its_callers_are_put_through_afresh),
 	        T(offer_of_the_callee_is_answered_by_the_caller),
 	        T(call_that_nobody_answers_ends),
+	        T(ringing_call_survives_a_second_takeover),
+	        T(call_answered_by_its_server_waits_on_for_the_callee),
+	        T(caller_in_a_queue_goes_back_to_the_server_when_the_callee_refuses),
 	        T(callee_without_a_caller_is_hung_up_when_it_answers),
 	        T(callee_that_answered_the_dead_server_connects_the_caller),
 	        T(calls_of_the_server_that_runs_here_are_left_alone),
