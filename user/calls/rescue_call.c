@@ -71,7 +71,7 @@ static void describe(const struct rescue_call *call, const char *text, struct ct
 	else if (call->leg[A].step.state == LEG_TAKEN && call->leg[B].step.state == LEG_TAKEN)
 		snprintf(outcome->text, sizeof(outcome->text), "both phones took the re-INVITE");
 	else
-		snprintf(outcome->text, sizeof(outcome->text), "re-INVITE: caller %s, callee %s",
+		snprintf(outcome->text, sizeof(outcome->text), "caller %s, callee %s",
 		         leg_text(&call->leg[A], a), leg_text(&call->leg[B], b));
 }
 
