@@ -10,7 +10,7 @@
 
 #include "media_service.h"
 
-#define MARKS_A_TURN   256
+#define MARKS_A_TURN   64
 #define SWEEP_NS       (30 * NS_PER_S) /* what a former process left and no dialog claimed by then, goes */
 #define RESERVATION_NS (60 * NS_PER_S)
 
