@@ -512,6 +512,19 @@ static void calls_of_the_server_that_runs_here_are_left_alone(void **state)
 	assert_int_equal(COUNTED(rescue_ring_calls), 0);
 }
 
+static void calls_that_the_server_forwards_as_a_proxy_are_left_alone(void **state)
+{
+	struct phone callee = b;
+
+	callee.name = "ann"; /* the caller's Call-ID goes out again */
+	called_in(&a, "", SDP_A);
+	called_out(&callee, SDP_A);
+	take_over();
+	assert_true(never_hears(&b, "INVITE"));
+	assert_true(never_hears(&server, "INVITE"));
+	assert_true(never_hears(&a, "SIP/2.0"));
+}
+
 static void nothing_is_sent_after_the_node_owns_no_more(void **state)
 {
 	ringing();
@@ -624,6 +637,7 @@ int main(void)
 	        T(callee_without_a_caller_is_hung_up_when_it_answers),
 	        T(callee_that_answered_the_dead_server_connects_the_caller),
 	        T(calls_of_the_server_that_runs_here_are_left_alone),
+	        T(calls_that_the_server_forwards_as_a_proxy_are_left_alone),
 	        T(nothing_is_sent_after_the_node_owns_no_more),
 	        T(caller_whose_invite_was_too_long_is_left_alone),
 	        T(caller_without_callee_is_put_through_to_the_local_server),

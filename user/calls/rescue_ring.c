@@ -387,6 +387,23 @@ static bool held_here(const struct rescue *rescue, const struct dialog *d)
 	return d->origin && d->origin == rescue->table->origin;
 }
 
+/* Comes in and leaves with one Call-ID: the server is a proxy in it, and the phones go on by themselves. */
+static bool is_forwarded(struct rescue *rescue, const struct dialog *dialog)
+{
+	struct dialog *d = dialog_first_of_call_id(rescue->table, dialog->service, dialog->call_id);
+
+	for (; d; d = dialog_next_same_call_id(rescue->table, d))
+		if (d->role != dialog->role)
+			return true;
+	return false;
+}
+
+static bool is_to_be_taken_up(struct rescue *rescue, const struct dialog *d, enum dialog_role role)
+{
+	return d->service == rescue->conf.head.service && d->state == DIALOG_EARLY && d->role == role &&
+	       !held_here(rescue, d) && !is_forwarded(rescue, d);
+}
+
 static struct rescue_ring *ring_of_call(struct rescue *rescue, uint64_t call, bool make)
 {
 	struct rescue_ring *spare = NULL, *ring;
@@ -544,20 +561,17 @@ static int make_rings(struct rescue *rescue)
 
 int rescue_ring_start(struct rescue *rescue, struct mono now)
 {
-	uint8_t service = rescue->conf.head.service;
 	struct dialog *d = NULL;
 	int rc = rescue->agent ? make_rings(rescue) : -ENOTCONN;
 
 	if (rc < 0)
 		return rc;
 	while ((d = dialog_next(rescue->table, d)))
-		if (d->service == service && d->state == DIALOG_EARLY && d->role == DIALOG_UAS &&
-		    !held_here(rescue, d))
+		if (is_to_be_taken_up(rescue, d, DIALOG_UAS))
 			take_up_caller(rescue, d);
 	d = NULL;
 	while ((d = dialog_next(rescue->table, d)))
-		if (d->service == service && d->state == DIALOG_EARLY && d->role == DIALOG_UAC &&
-		    !held_here(rescue, d))
+		if (is_to_be_taken_up(rescue, d, DIALOG_UAC))
 			take_up_callee(rescue, d);
 	see_to_callers(rescue);
 	on_patience(NULL, NULL, (su_timer_arg_t *)rescue->rings);
