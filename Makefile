@@ -100,6 +100,7 @@ $(BUILD)/user/calls/%.o:    PKGS = $(CALLS_PKGS) $(CORE_PKGS)
 $(BUILD)/user/cli/%.o:      PKGS = $(CLI_PKGS) $(CORE_PKGS)
 $(BUILD)/tests/unit/%.o:    PKGS = $(UNIT_PKGS) $(CORE_PKGS)
 $(BUILD)/tests/bpf/%.o:     PKGS = libbpf cmocka $(CORE_PKGS)
+$(BUILD)/bench/track.o:     PKGS = $(CALLS_PKGS) $(CORE_PKGS)
 $(BUILD)/bench/replica.o:   PKGS = $(CALLS_PKGS) $(CORE_PKGS)
 
 $(BUILD)/%.o: %.c
@@ -142,6 +143,8 @@ $(BUILD)/tools/b2bserver $(BUILD)/tools/callfarm: $(call obj,$(wildcard tests/to
 $(BUILD)/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a
 	$(call link,$(CORE_PKGS))
 $(BUILD)/bench/replica: $(BUILD)/bench/replica.o $(calls_lib) $(BUILD)/libcore.a
+	$(call link,$(CALLS_PKGS) $(CORE_PKGS))
+$(BUILD)/bench/track: $(BUILD)/bench/track.o $(calls_lib) $(BUILD)/libcore.a
 	$(call link,$(CALLS_PKGS) $(CORE_PKGS))
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libcore.a
 	$(call link,libbpf $(CORE_PKGS))
