@@ -24,6 +24,8 @@
 #define HOLD_B SDP("bob", "2", "3", "127.0.0.2", "6000", "a=sendonly\r\n")
 #define HELD_A SDP("ann", "1", "2", "127.0.0.1", "4000", "a=recvonly\r\n")
 
+#define MUTATIONS 5000
+
 static struct phone a, b;
 static struct dialog *da, *db;
 
@@ -1001,6 +1003,124 @@ static void exchanges_of_one_phone_are_bounded(void **state)
 	close(d.fd);
 }
 
+/* --- bytes from anywhere ----------------------------------------------------------------------------- */
+
+static uint32_t next_random(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 8;
+}
+
+/* Some bytes are others, a piece is gone, or a piece is there twice. */
+static size_t mutate(char *text, size_t len, size_t size, uint32_t *seed)
+{
+	uint32_t n = 1 + next_random(seed) % 6;
+	size_t at = next_random(seed) % len, piece = next_random(seed) % (len - at) % 64;
+
+	while (n--)
+		text[next_random(seed) % len] = (char)next_random(seed);
+	if (next_random(seed) % 3 == 0) {
+		memmove(text + at, text + at + piece, len - at - piece);
+		return len - piece;
+	}
+	if (next_random(seed) % 3 == 0 && len + piece < size) {
+		memmove(text + at + piece, text + at, len - at);
+		return len + piece;
+	}
+	return len;
+}
+
+static void say_mutated(const char *text, uint32_t *seed)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(world.port)};
+	static char bytes[65536];
+	size_t len = strlen(text);
+
+	memcpy(bytes, text, len);
+	len = mutate(bytes, len, sizeof(bytes), seed);
+	sin.sin_addr.s_addr = inet_addr(VIP);
+	sendto(a.fd, bytes, len, 0, (struct sockaddr *)&sin, sizeof(sin));
+	su_root_step(world.root, 0);
+}
+
+static size_t make_victim(char *text, size_t size, unsigned int which, uint32_t cseq)
+{
+	static const char *const methods[] = {"INVITE", "UPDATE", "INFO",   "REFER",
+	                                      "NOTIFY", "ACK",    "CANCEL", "PRACK"};
+	const char *method = methods[which % 8];
+
+	if (which % 9 == 8) /* as if it answered something of ours */
+		return (size_t)snprintf(
+		        text, size,
+		        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP " VIP
+		        ":%u;branch=z9hG4bKx%u\r\nFrom: %s;tag=%s\r\nTo: %s;tag=%s\r\nCall-ID: "
+		        "%s\r\nCSeq: %u INVITE\r\nContact: <sip:p@127.0.0.1>\r\nRequire: "
+		        "100rel\r\nRSeq: 1\r\nContent-Type: application/sdp\r\nContent-Length: "
+		        "%zu\r\n\r\n%s",
+		        world.port, cseq, b.server_uri, b.server_tag, b.own_uri, b.own_tag, b.call_id, cseq,
+		        strlen(HELD_B), HELD_B);
+	return (size_t)snprintf(text, size,
+	                        "%s sip:sipflip@" VIP ":%u SIP/2.0\r\nVia: SIP/2.0/UDP "
+	                        "127.0.0.1:%u;branch=z9hG4bKm%u;rport\r\nFrom: %s;tag=%s\r\nTo: "
+	                        "%s;tag=%s\r\nCall-ID: %s\r\nCSeq: %u %s\r\nMax-Forwards: 70\r\nContact: "
+	                        "<sip:p@127.0.0.1>\r\nEvent: refer;id=%u\r\nSubscription-State: "
+	                        "active\r\nRAck: 1 2 INVITE\r\nSession-Expires: 90;refresher=uac\r\n"
+	                        "Refer-To: <sip:c@" VIP
+	                        "?Replaces=call-a%%3Bto-tag%%3Dserver%%3Bfrom-tag%%3Dphone>\r\n"
+	                        "Content-Type: application/sdp\r\nContent-Length: %zu\r\n\r\n%s",
+	                        method, world.port, a.port, cseq, a.own_uri, a.own_tag, a.server_uri,
+	                        a.server_tag, a.call_id, cseq, method, cseq, strlen(HOLD_A), HOLD_A);
+}
+
+static void mutated_messages_harm_no_other_call(void **state)
+{
+	static char text[4096], drain[65536];
+	struct phone c, d;
+	struct dialog *dc, *dd;
+	uint32_t seed = 20260730, i;
+
+	phone_open(&c, "call-c", false);
+	phone_open(&d, "call-d", true);
+	dc = enter(&c, SAID_A, TOLD_A);
+	dd = enter(&d, SAID_B, TOLD_B);
+	dialog_set_paired(&world.table, dc, dd, PAIRED_HEADER);
+	for (i = 0; i < MUTATIONS; i++) {
+		make_victim(text, sizeof(text), i, 501 + i);
+		say_mutated(text, &seed);
+		while (receive(&a, drain, sizeof(drain)) || receive(&b, drain, sizeof(drain)))
+			;
+	}
+	ASK(&c, .method = "INVITE", .cseq = 501, .body = HOLD_A);
+	hear(&d);
+	ASSERT_HAS(d, "a=sendonly\r\n");
+	answer(&d, "200 OK", NULL, NULL, HELD_B);
+	hear(&c);
+	ASSERT_HAS(c, "SIP/2.0 200 OK");
+	assert_int_equal(dc->state, DIALOG_CONFIRMED);
+	assert_int_equal(dd->state, DIALOG_CONFIRMED);
+	close(c.fd);
+	close(d.fd);
+}
+
+/* What sofia-sip would look up and wait for: the answer would come back to this phone by "localhost". */
+static void no_name_is_ever_looked_up(void **state)
+{
+	static const char *const vias[] = {"localhost:%u", "127.0.0.1:%u;maddr=localhost"};
+	char text[1024], via[64];
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(via, sizeof(via), vias[i], a.port);
+		snprintf(text, sizeof(text),
+		         "INFO sip:x@" VIP " SIP/%s\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKn%zu\r\nFrom: "
+		         "<sip:a@a>;tag=1\r\nTo: <sip:b@b>;tag=2\r\nCall-ID: n\r\nCSeq: 1 "
+		         "INFO\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+		         i ? "2.0" : "3.0", via, i);
+		say(&a, text);
+		assert_true(silent(&a));
+	}
+}
+
 /* --- what the dead server left open
  * -------------------------------------------------------------------------- */
 
@@ -1103,6 +1223,8 @@ int main(void)
 	        T(a_thousand_vias_are_no_harm),
 	        T(older_cseq_is_refused),
 	        T(exchanges_of_one_phone_are_bounded),
+	        T(mutated_messages_harm_no_other_call),
+	        T(no_name_is_ever_looked_up),
 	        T(ack_of_the_dead_servers_answer_is_taken_in_silence),
 	        T(answer_to_the_dead_servers_re_invite_is_acknowledged),
 	        T(calls_of_the_server_that_runs_here_are_left_alone),
