@@ -146,9 +146,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < n_took; i++)
 		sum += took[i];
 	qsort(took, n_took, sizeof(*took), by_value);
-	printf("%u calls up, %zu messages: %.0f messages/s (%.2f us each), with making them %.0f\n", up,
-	       n_took, (double)n_took * 1e9 / (double)sum, (double)sum / 1e3 / (double)n_took,
-	       (double)n_took / seconds);
+	printf("%u calls up, %zu messages: %.0f messages/s on one core (%.2f us each)\n", up, n_took,
+	       (double)n_took * 1e9 / (double)sum, (double)sum / 1e3 / (double)n_took);
 	printf("one message: median %.1f us, p99 %.1f us, max %.0f us\n", (double)took[n_took / 2] / 1e3,
 	       (double)took[n_took / 100 * 99] / 1e3, (double)took[n_took - 1] / 1e3);
 	printf("understood %llu, malformed %llu, paired %llu, ambiguous %llu, dialogs %u\n",
