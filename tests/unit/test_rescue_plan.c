@@ -3,6 +3,7 @@
  * failures. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,31 @@ static void plan_follows_each_change(void **state)
 	assert_int_equal(plan_of(db), PLAN_ended);
 	rescue_plan_counts(&table, 0, &policy, &counts);
 	assert_int_equal(counts.rescuable, 0);
+}
+
+/* Calls to voice mail, more than one count decides on: a first count does not keep the loop from its work. */
+static void count_of_many_new_calls_is_spread(void **state)
+{
+	struct rescue_counts counts;
+	char id[16];
+	int i;
+
+	dialog_table_done(&table);
+	assert_int_equal(dialog_table_init(&table, 2000, 7), 0);
+	for (i = 0; i < RESCUE_PLAN_BUDGET + 200; i++) {
+		struct leg a = {.table = &table, .call_id = id, .caller = "ann", .callee = "100"};
+
+		snprintf(id, sizeof(id), "ivr-%d", i);
+		leg_invite(&a, i);
+		leg_answer(&a, i);
+	}
+	rescue_plan_counts(&table, 0, &policy, &counts);
+	assert_int_equal(counts.calls, RESCUE_PLAN_BUDGET + 200);
+	assert_int_equal(counts.rescuable, RESCUE_PLAN_BUDGET);
+	assert_int_equal(counts.undecided, 200);
+	rescue_plan_counts(&table, 0, &policy, &counts);
+	assert_int_equal(counts.rescuable, RESCUE_PLAN_BUDGET + 200);
+	assert_int_equal(counts.undecided, 0);
 }
 
 static void rescued_call_can_be_rescued_again(void **state)
@@ -452,6 +478,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        T(two_legs_with_plain_media_are_relayed),
 	        T(plan_follows_each_change),
+	        T(count_of_many_new_calls_is_spread),
 	        T(rescued_call_can_be_rescued_again),
 	        T(single_leg_is_rejoined_if_its_phone_called),
 	        T(ringing_call_with_both_legs_goes_on),

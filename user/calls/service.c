@@ -342,10 +342,11 @@ static void tell_calls(struct service *svc, struct mono now, uint64_t lost)
 	struct keeper_calls calls;
 
 	/* Counting walks the table: the more there is, the rarer. */
-	if (svc->counted_version != svc->table.version && !mono_before(now, svc->count_again)) {
+	if ((svc->counted_version != svc->table.version || svc->counts.undecided) &&
+	    !mono_before(now, svc->count_again)) {
 		svc->counted_version = svc->table.version;
-		svc->count_again = mono_add(now, svc->table.used * COUNT_NS);
 		rescue_plan_counts(&svc->table, svc->index, &policy, &svc->counts);
+		svc->count_again = svc->counts.undecided ? now : mono_add(now, svc->table.used * COUNT_NS);
 	}
 	replica_holds(svc->replica, svc->index, svc->counts.dialogs);
 	replica_status(svc->replica, svc->index, &replica);

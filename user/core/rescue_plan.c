@@ -164,6 +164,14 @@ static enum rescue_plan decide(struct dialog_table *table, const struct dialog *
 	return plan_of_media(d, peer, policy);
 }
 
+/* True while what was decided last still holds. */
+static bool is_decided(struct dialog_table *table, const struct dialog *d, const struct dialog *peer)
+{
+	const struct dialog_memo *memo = dialog_memo(table, d);
+
+	return d->version && memo->version == d->version && memo->peer_version == (peer ? peer->version : 0);
+}
+
 enum rescue_plan rescue_plan_of(struct dialog_table *table, const struct dialog *dialog,
                                 const struct rescue_policy *policy)
 {
@@ -172,7 +180,7 @@ enum rescue_plan rescue_plan_of(struct dialog_table *table, const struct dialog 
 	uint64_t peer_version = peer ? peer->version : 0;
 	enum rescue_plan plan;
 
-	if (dialog->version && memo->version == dialog->version && memo->peer_version == peer_version)
+	if (is_decided(table, dialog, peer))
 		return memo->value;
 	plan = decide(table, dialog, peer, policy);
 	*memo = (struct dialog_memo){dialog->version, peer_version, (uint8_t)plan};
@@ -187,11 +195,12 @@ void rescue_plan_counts(struct dialog_table *table, uint8_t service, const struc
                         struct rescue_counts *ret)
 {
 	struct rescue_counts counts = {0};
-	uint32_t paired = 0, halves = 0;
+	uint32_t paired = 0, halves = 0, budget = RESCUE_PLAN_BUDGET;
 	struct dialog *d = NULL;
 
 	while ((d = dialog_older(table, d))) {
-		bool pair;
+		struct dialog *peer;
+		bool decided;
 
 		if (d->service != service || d->state == DIALOG_ENDED)
 			continue;
@@ -200,13 +209,19 @@ void rescue_plan_counts(struct dialog_table *table, uint8_t service, const struc
 			counts.ringing += d->role == DIALOG_UAS;
 			continue;
 		}
-		pair = dialog_peer(table, d);
-		if (pair)
+		peer = dialog_peer(table, d);
+		if (peer)
 			paired++;
 		else
 			counts.calls++;
+		decided = is_decided(table, d, peer);
+		if (!decided && !budget) {
+			counts.undecided++;
+			continue;
+		}
+		budget -= !decided;
 		if (rescue_plan_keeps(rescue_plan_of(table, d, policy)))
-			halves += pair ? 1 : 2;
+			halves += peer ? 1 : 2;
 	}
 	counts.calls += (paired + 1) / 2;
 	counts.rescuable = halves / 2;

@@ -76,8 +76,10 @@ struct rescue_counts {
 	uint32_t rescuable; /* calls among them that go on */
 	uint32_t dialogs;   /* with both tags, not ended */
 	uint32_t ringing;   /* first legs of calls not answered yet */
+	uint32_t undecided; /* dialogs that the budget did not reach: count again */
 };
-/* Walks the table: at most every 100 ms, and only after a change of table->version. */
+#define RESCUE_PLAN_BUDGET 1000 /* plans worked out in one count: some 4 ms */
+/* Walks the table: at most every 100 ms, after a change of table->version or with some undecided. */
 void rescue_plan_counts(struct dialog_table *table, uint8_t service, const struct rescue_policy *policy,
                         struct rescue_counts *ret);
 
