@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Inside of the ringing calls, shared by rescue_ring.c (which calls, what becomes of
- * each) and rescue_ring_leg.c (the transactions of the dead server, made again from
- * the INVITE as it was on the wire, and what is said in them). Nobody else includes
- * this but rescue_join.c, which calls the local server for a caller nobody rings for.
+ * Inside of the ringing calls, shared by rescue_ring.c (which calls, how long),
+ * rescue_ring_say.c (what passes across) and rescue_ring_leg.c (the transactions of the dead server, made
+ * again from the INVITE as it was on the wire, and what is said in them). Nobody else includes this but
+ * rescue_join.c, which calls the local server for a caller nobody rings for.
  */
 #ifndef SIPFLIP_CALLS_RESCUE_RING_H
 #define SIPFLIP_CALLS_RESCUE_RING_H
@@ -43,6 +43,25 @@ struct rescue_ring {
 	struct rescue_join *join;    /* instead of branches: the local server's leg */
 	struct ring_branch *waiting; /* its 2xx waits for the answer in the caller's ACK */
 };
+
+struct rescue_rings {
+	struct rescue *rescue;
+	su_timer_t *timer;
+	struct rescue_ring ring[RINGS];
+};
+
+/* --- rescue_ring_say.c ------------------------------------------------------------ */
+
+/* Callbacks of nta for a callee's and the caller's INVITE, and of the local server's leg. */
+int ring_on_callee(void *magic, nta_outgoing_t *orq, const sip_t *sip);
+int ring_on_caller(void *magic, nta_incoming_t *irq, const sip_t *sip);
+void ring_on_local_server(struct rescue_ring *ring, int status, const char *phrase, const sip_t *sip);
+/* The caller gets a final response that is no 2xx, and nobody rings any more. */
+void ring_refuse(struct rescue_ring *ring, int status, const char *phrase);
+/* Both legs are answered: an ordinary rescued call from now on. */
+void ring_connect(struct rescue_ring *ring, struct dialog *a, struct dialog *b);
+/* CANCEL to each callee but one, and to the local server once it is over. but NULL = all. */
+void ring_cancel_all(struct rescue_ring *ring, const struct ring_branch *but);
 
 /* --- rescue_ring_leg.c ---------------------------------------------------------- */
 
