@@ -167,16 +167,16 @@ static int setup(void **state)
 	char path[64];
 
 	assert_true(sodium_init() >= 0);
-	/* where the emulated kernel's root has an ip that knows veth */
-	setenv("PATH", "/test/tools:/usr/sbin:/sbin:/usr/bin:/bin", 1);
+	/* in the emulated kernel's root the one on the path does not know veth */
+	setenv("IP", access("/test/tools/ip", X_OK) ? "ip" : "/test/tools/ip", 1);
 	wire.phones_ns = new_ns();
 	wire.node_ns = new_ns();
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), wire.phones_ns);
-	shell("ip link add n0 type veth peer name p0 netns %s", path);
-	shell("ip addr add 10.9.0.100/24 dev n0 && ip link set n0 up");
+	shell("$IP link add n0 type veth peer name p0 netns %s", path);
+	shell("$IP addr add 10.9.0.100/24 dev n0 && $IP link set n0 up");
 	device("n0", mac);
 	enter(wire.phones_ns);
-	shell("ip addr add 10.9.0.200/24 dev p0 && ip addr add 10.9.0.201/24 dev p0 && ip link set p0 up");
+	shell("$IP addr add 10.9.0.200/24 dev p0 && $IP addr add 10.9.0.201/24 dev p0 && $IP link set p0 up");
 	device("p0", wire.mac_phones);
 	enter(wire.node_ns);
 	ifindex = if_nametoindex("n0");
@@ -286,7 +286,7 @@ static void next_hop_is_asked_of_the_kernel(void **state)
 	const uint8_t *m = wire.mac_phones;
 
 	shell("echo 1 > /proc/sys/net/ipv4/conf/n0/forwarding");
-	shell("ip neigh replace 10.9.0.201 lladdr %02x:%02x:%02x:%02x:%02x:%02x dev n0 nud permanent", m[0],
+	shell("$IP neigh replace 10.9.0.201 lladdr %02x:%02x:%02x:%02x:%02x:%02x dev n0 nud permanent", m[0],
 	      m[1], m[2], m[3], m[4], m[5]);
 	/* what is known from elsewhere is wrong, and would not arrive */
 	memcpy(wire.flows[SLOT_B].mac, mac_other, 6);
