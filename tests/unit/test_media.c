@@ -50,6 +50,8 @@ static int start(void)
 
 	if (rc == 0)
 		rc = media_add_service(media, &conf, &table, on_seen, NULL);
+	if (rc == 0)
+		media_origin_changed(media, 0);
 	return rc;
 }
 
@@ -277,6 +279,19 @@ static void call_that_nobody_holds_is_not_the_local_servers(void **state)
 	new_call("x", 30000, 0);
 	assert_int_equal(kernel_flow(kernel_slot(30000)).flags, 0);
 	assert_true(is_steered("x-a"));
+}
+
+static void nothing_is_entered_until_the_local_server_is_known(void **state)
+{
+	media->services[0]->told = false;
+	new_call("x", 30000, OUR_SERVER);
+	assert_int_equal(kernel_slot(30000), 0);
+	assert_false(is_steered("x-a"));
+	table.origin = OUR_SERVER;
+	media_origin_changed(media, 0);
+	flush();
+	assert_int_equal(kernel_flow(kernel_slot(30000)).flags, FLOW_SERVER);
+	assert_false(is_steered("x-a"));
 }
 
 static void rejoined_leg_is_watched_and_steered(void **state)
@@ -642,6 +657,7 @@ static void same_port_on_two_vips_is_two_flows(void **state)
 	struct call call;
 
 	assert_int_equal(media_add_service(media, &conf2, &table2, NULL, NULL), 0);
+	media_origin_changed(media, 1);
 	new_call("x", 30000, ITS_SERVER);
 	call = call_of(&table2, OTHER_VIP, "x", 30000, ITS_SERVER);
 	call.a->service = call.b->service = 1;
@@ -669,6 +685,7 @@ static void full_map_is_counted_and_costs_only_the_call_that_came_last(void **st
 	assert_int_equal(media->maps.n_free, MAX_FLOWS - 1 - 64000);
 	/* other VIPs share the slots */
 	assert_int_equal(media_add_service(media, &conf2, &table2, NULL, NULL), 0);
+	media_origin_changed(media, 1);
 	media->maps.n_free = 5;
 	call_of(&table2, OTHER_VIP, "last", 2000, ITS_SERVER);
 	call_of(&table2, OTHER_VIP, "over", 3000, ITS_SERVER);
@@ -781,6 +798,7 @@ static void without_a_data_plane_calls_are_only_planned(void **state)
 	media_free(media);
 	assert_int_equal(media_new(root, -1, -1, -1, -1, &media), 0);
 	assert_int_equal(media_add_service(media, &conf, &table, on_seen, NULL), 0);
+	media_origin_changed(media, 0);
 	call = new_call("x", 30000, 0);
 	assert_null(media_flow_of(media, call.a, 0));
 	assert_false(media_is_silent(media, call.a, loop_now()));
@@ -871,6 +889,7 @@ int main(void)
 	        T(call_of_the_local_server_is_watched_and_not_steered),
 	        T(calls_of_a_dead_local_server_are_relayed_in_place),
 	        T(call_that_nobody_holds_is_not_the_local_servers),
+	        T(nothing_is_entered_until_the_local_server_is_known),
 	        T(rejoined_leg_is_watched_and_steered),
 	        T(ended_call_leaves_its_ports_but_is_still_heard),
 	        T(dialog_that_goes_takes_its_flows_along),

@@ -148,6 +148,8 @@ static void mark_denied(struct media_service *svc)
 /* Returns what is left of the budget. */
 static int flush_service(struct media_service *svc, int budget)
 {
+	if (!svc->told)
+		return budget;
 	if (svc->retry)
 		mark_denied(svc);
 	for (; svc->n_marks && budget; budget--) {
@@ -175,7 +177,8 @@ void media_flush(struct media *media)
 		if (!media->services[i])
 			continue;
 		budget = flush_service(media->services[i], budget);
-		more = more || media->services[i]->n_marks || media->services[i]->retry;
+		more = more || (media->services[i]->told &&
+		                (media->services[i]->n_marks || media->services[i]->retry));
 	}
 	media->flush_set = more;
 	if (more)
@@ -202,6 +205,7 @@ void media_origin_changed(struct media *media, int service)
 
 	if (!svc)
 		return;
+	svc->told = true;
 	while ((dialog = dialog_next(svc->table, dialog)))
 		media_mark(svc, dialog);
 	media_flush(media);

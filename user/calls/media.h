@@ -45,7 +45,10 @@ int media_add_service(struct media *media, const struct keeper_conf *conf, struc
                       void (*on_seen)(void *context), void *context);
 /* Before the table goes. What is in the kernel's maps stays: the media goes on without this process. */
 void media_remove_service(struct media *media, int service);
-/* table->origin changed: which calls the local server holds is worked out anew. */
+/*
+ * table->origin changed: which calls the local server holds is worked out anew. To be
+ * called once at the start as well, as soon as it is known: nothing is entered before.
+ */
 void media_origin_changed(struct media *media, int service);
 /* Whether this node owns the service: only at an owner the phones are heard. */
 void media_role(struct media *media, int service, bool owner, struct mono now);

@@ -45,6 +45,7 @@ struct media_service {
 	uint32_t n_held;   /* ports */
 	uint32_t n_denied; /* legs with a bit in denied */
 	bool retry;        /* a port came free: those may have it now */
+	bool told;         /* whose server runs here is known: before that nothing is entered */
 	bool owner;
 	struct mono owner_since;
 };

@@ -277,9 +277,9 @@ void service_server(struct service *svc, const struct keeper_server *server)
 	uint64_t before = svc->table.origin;
 
 	prober_server(svc->prober, server->alive ? (pid_t)server->tgid : 0);
-	svc->server_told = true;
-	if (origin == before)
+	if (origin == before && svc->server_told)
 		return;
+	svc->server_told = true;
 	svc->table.origin = origin;
 	if (svc->owner && before)
 		svc->server_gone = now;
