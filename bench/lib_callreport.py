@@ -5,6 +5,8 @@ from lib_calls import spread
 
 FLOW_BYTES = 256       # struct flow
 FLOWS_A_CALL = 4       # RTP and RTCP of two legs
+TROUBLE = ("full", "lost", "drop", "ambiguous", "strange", "relay_no", "relay_busy", "malformed", "too_long", "unknown",
+           "incomplete")
 CALL_MAPS = ("flows", "flow_ports", "steer", "steer_key", "media")
 
 
@@ -74,6 +76,13 @@ def takeover_lines(record):
           f"{'' if record['all_reinvited'] else '; NOT every leg had one by the deadline'}")
 
 
+def counters_line(record):
+    """Counters that say something was left out, full or refused."""
+    for node, counters in record["counters"].items():
+        odd = {name: n for name, n in counters.items() if any(word in name for word in TROUBLE)}
+        print(f"  counted on {node}: {', '.join(f'{name} {n}' for name, n in odd.items()) or 'nothing lost or refused'}")
+
+
 def latency_line(record):
     found = record["latency"]
     if "missing" in found:
@@ -128,6 +137,7 @@ def print_report(settings, records):
         dialogs_table(record)
         print()
         latency_line(record)
+        counters_line(record)
         cost_table(record)
     print("\nthe flip: longest silence of a client that asks each 0.5 ms, ms")
     for title, some in (("with 1 call", ones), (f"with {settings['calls']} calls", whole)):

@@ -24,7 +24,7 @@
 
 #include "farm/farm.h"
 
-#define EVENTS    128
+#define EVENTS    1024 /* a starved process must not leave the same sockets for later each time */
 #define SIP_READS 64
 #define NS_PER_S  1000000000LL
 #define NS_PER_MS 1000000LL
@@ -414,7 +414,7 @@ static void read_offset(void)
 
 static void serve(void)
 {
-	struct epoll_event events[EVENTS];
+	static struct epoll_event events[EVENTS];
 	int64_t tick = 0;
 
 	while (!stop) {

@@ -13,7 +13,8 @@
 #define MAGIC       0x53464d31 /* "SFM1" */
 #define RTP_HEADER  12
 #define PACKET_MAX  400
-#define READS       16
+#define READS       64
+#define ROOM_BYTES  (1 << 20) /* of a fast stream: half a minute unread is no loss of the wire */
 #define NS_PER_MS   1000000LL
 #define LATE_MAX_NS (1000 * NS_PER_MS) /* a sender that was held up longer does not catch up */
 
@@ -33,10 +34,12 @@ int64_t farm_media_interval_ns(const struct farm *farm, const struct farm_call *
 int farm_media_open(struct farm *farm, struct farm_call *call)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = call};
-	int err;
+	int err, room = ROOM_BYTES;
 
 	call->port = (uint16_t)(farm->rtp_first + 2 * call->index);
 	err = rtp_open(farm->bind.sin_addr, call->port, true, &call->fd);
+	if (!err && call->index < farm->sample)
+		setsockopt(call->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	if (!err && epoll_ctl(farm->epoll, EPOLL_CTL_ADD, call->fd, &event))
 		err = -errno;
 	return err;
