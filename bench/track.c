@@ -30,7 +30,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
-static const char sdp[] = "v=0\r\no=FreeSWITCH 1700000000 1700000001 IN IP4 10.9.0.100\r\ns=FreeSWITCH\r\n"
+static const char sdp[] = "v=0\r\no=FreeSWITCH 17%08u 1700000001 IN IP4 10.9.0.100\r\ns=FreeSWITCH\r\n"
                           "c=IN IP4 10.9.0.100\r\nt=0 0\r\nm=audio %u RTP/AVP 8 0 101\r\na=rtpmap:8 "
                           "PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
                           "a=fmtp:101 0-15\r\na=ptime:20\r\n";
@@ -40,7 +40,7 @@ static int put(char *buf, size_t size, unsigned int call, bool b, const char *fi
 {
 	unsigned int from = 100000 + call, to = 500000 + call;
 	char text[512] = "";
-	int n = body ? snprintf(text, sizeof(text), sdp, 16384 + 2 * (call % 8000)) : 0;
+	int n = body ? snprintf(text, sizeof(text), sdp, call / 7, 16384 + 2 * (call % 8000)) : 0;
 
 	return snprintf(
 	        buf, size,

@@ -128,42 +128,44 @@ static uint32_t number_hash(const struct dialog_table *table, char kind, uint8_t
 	return text_hash(table, kind, service, text);
 }
 
-static uint32_t session_hash(const struct dialog_table *table, uint8_t service, const char *id)
+static uint32_t session_hash(const struct dialog_table *table, char kind, uint8_t service, const char *id)
 {
-	return strspn(id, "0") == strlen(id) ? 0 : text_hash(table, 'S', service, id);
+	return strspn(id, "0") == strlen(id) ? 0 : text_hash(table, kind, service, id);
 }
 
-static uint32_t origin_hash(const struct dialog_table *table, uint8_t service, const char *sdp, size_t len)
+static uint32_t origin_hash(const struct dialog_table *table, char kind, uint8_t service, const char *sdp,
+                            size_t len)
 {
 	struct sdp parsed;
 
 	if (!len || sdp_parse_origin(sdp, len, &parsed) || parsed.session_id.len < MIN_ID)
 		return 0;
-	return hash_of(table, 'O', service, parsed.session_id.at, parsed.session_id.len);
+	return hash_of(table, kind, service, parsed.session_id.at, parsed.session_id.len);
 }
 
 /*
- * Numbers meet across: what a called leg is entered under is looked up by a calling
- * one. role = of the legs that shall be found under it.
+ * Everything meets across: what came in on one leg went out on the other, a link
+ * names a Call-ID, a called leg has the numbers of a calling one. So a key has two
+ * hashes: the one it is entered under, and the one under which its other half is.
  */
 static uint32_t key_hash(const struct dialog_table *table, const struct dialog *d, unsigned int key,
-                         enum dialog_role role)
+                         bool others)
 {
-	bool uas = role == DIALOG_UAS;
+	bool uas = (d->role == DIALOG_UAS) != others;
 
 	switch (key) {
 	case PAIRING_CALL_ID:
-		return text_hash(table, 'C', d->service, d->call_id);
+		return text_hash(table, others ? 'l' : 'c', d->service, d->call_id);
 	case PAIRING_LINK:
-		return text_hash(table, 'C', d->service, d->link);
+		return text_hash(table, others ? 'c' : 'l', d->service, d->link);
 	case PAIRING_SESSION_IN:
-		return session_hash(table, d->service, d->session_id_in);
+		return session_hash(table, others ? 's' : 'S', d->service, d->session_id_in);
 	case PAIRING_SESSION_OUT:
-		return session_hash(table, d->service, d->session_id_out);
+		return session_hash(table, others ? 'S' : 's', d->service, d->session_id_out);
 	case PAIRING_ORIGIN_IN:
-		return origin_hash(table, d->service, d->sdp_in, d->sdp_in_len);
+		return origin_hash(table, others ? 'o' : 'O', d->service, d->sdp_in, d->sdp_in_len);
 	case PAIRING_ORIGIN_OUT:
-		return origin_hash(table, d->service, d->sdp_out, d->sdp_out_len);
+		return origin_hash(table, others ? 'O' : 'o', d->service, d->sdp_out, d->sdp_out_len);
 	case PAIRING_CALLER:
 		return number_hash(table, uas ? 'f' : 'F', d->service, d->caller);
 	case PAIRING_ASSERTED:
@@ -224,7 +226,7 @@ static void take_in(struct dialog_table *table, const struct dialog *d)
 	numbers = wants_numbers(table, d);
 	for (unsigned int key = 0; key < PAIRING_KEYS; key++)
 		enter(p, slot * PAIRING_KEYS + key,
-		      key < PAIRING_CALLER || numbers ? key_hash(table, d, key, d->role) : 0);
+		      key < PAIRING_CALLER || numbers ? key_hash(table, d, key, false) : 0);
 }
 
 void pairing_index_update(struct dialog_table *table)
@@ -245,7 +247,7 @@ static void next_chain(struct dialog_table *table, struct pairing_walk *walk)
 
 	walk->node = NIL;
 	while (walk->node == NIL && walk->key <= walk->last) {
-		walk->hash = key_hash(table, d, walk->key++, d->role == DIALOG_UAS ? DIALOG_UAC : DIALOG_UAS);
+		walk->hash = key_hash(table, d, walk->key++, true);
 		walk->looked = 0;
 		if (walk->hash)
 			walk->node = table->pairing->heads[walk->hash & table->pairing->mask];
