@@ -79,8 +79,9 @@ def takeover_lines(record):
 def counters_line(record):
     """Counters that say something was left out, full or refused."""
     for node, counters in record["counters"].items():
-        odd = {name: n for name, n in counters.items() if any(word in name for word in TROUBLE)}
-        print(f"  counted on {node}: {', '.join(f'{name} {n}' for name, n in odd.items()) or 'nothing lost or refused'}")
+        odd = {name: n for name, n in counters.items() if n and any(word in name for word in TROUBLE)}
+        told = ", ".join(f"{name} {n}" for name, n in odd.items()) or "nothing lost or refused"
+        print(f"  counted on {node}: {told if counters else 'its agent does not say'}")
 
 
 def latency_line(record):
