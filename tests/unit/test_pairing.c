@@ -518,6 +518,18 @@ static void session_id_that_passes_through_pairs(void **state)
 	assert_int_equal(da->paired, PAIRED_SESSION_ID);
 }
 
+static void numbers_do_not_choose_between_two_that_a_better_rule_names(void **state)
+{
+	struct leg a1 = called("a1", "ann", "100"), a2 = called("a2", "eve", "200");
+	struct leg b = calls("b", "ann", "100");
+
+	a1.id_in = a2.id_in = "aaaa";
+	step(&a1, 0, 0);
+	step(&a2, 0, 0);
+	b.id_out = "aaaa";
+	assert_alone(step(&b, 0, 10), PAIRED_AMBIGUOUS);
+}
+
 static void nil_session_id_says_nothing(void **state)
 {
 	struct leg a = {.call_id = "a", .caller = "1", .callee = "2", .id_in = "0000", .id_out = "0000"};
@@ -592,6 +604,7 @@ int main(void)
 	        T(partner_that_is_gone_from_the_table_leaves_one_leg),
 	        T(header_names_the_other_leg_at_any_time),
 	        T(session_id_that_passes_through_pairs),
+	        T(numbers_do_not_choose_between_two_that_a_better_rule_names),
 	        T(nil_session_id_says_nothing),
 	        T(origin_that_passes_through_pairs),
 	        T(ended_leg_is_no_partner),

@@ -175,8 +175,11 @@ static void find_by_rule(struct dialog_table *table, const struct dialog *d, uns
 	}
 }
 
-/* A ringing caller takes in every called leg that names it; otherwise there can be only one. */
-static struct dialog *by_rules(struct dialog_table *table, struct dialog *d)
+/*
+ * A ringing caller takes in every called leg that names it; otherwise there can be
+ * only one, and *ret_several says that there were more: no weaker rule may choose then.
+ */
+static struct dialog *by_rules(struct dialog_table *table, struct dialog *d, bool *ret_several)
 {
 	bool has = partner(table, d) != NULL;
 	struct dialog *first = NULL;
@@ -189,9 +192,10 @@ static struct dialog *by_rules(struct dialog_table *table, struct dialog *d)
 		if (!found.n)
 			continue;
 		if (found.n > 1 && !is_ringing_caller(d)) {
+			*ret_several = true;
 			if (!has)
 				dialog_mark_ambiguous(table, d);
-			break;
+			return NULL;
 		}
 		for (unsigned int i = 0; i < found.n && i < GROUP; i++)
 			if (are_strangers(d, found.leg[i]) && join(table, d, found.leg[i], rules[rule].how) &&
@@ -359,6 +363,7 @@ static void ended(struct dialog_table *table, struct dialog *d)
 struct dialog *pairing_consider(struct dialog_table *table, struct dialog *d)
 {
 	struct dialog *with, *found;
+	bool several = false;
 
 	pairing_index_update(table);
 	if (d->state == DIALOG_ENDED) {
@@ -370,10 +375,10 @@ struct dialog *pairing_consider(struct dialog_table *table, struct dialog *d)
 		return NULL;
 	if (!with && d->paired != PAIRED_NOT && d->paired != PAIRED_AMBIGUOUS && !dialog_peer(table, d))
 		dialog_unpair(table, d); /* its partner is gone from the table */
-	found = by_rules(table, d);
-	with = partner(table, d);
-	if (found || d->paired == PAIRED_AMBIGUOUS ? found != NULL : false)
+	found = by_rules(table, d, &several);
+	if (found || several)
 		return found;
+	with = partner(table, d);
 	if (d->role == DIALOG_UAC)
 		return with ? NULL : find_caller(table, d);
 	return with && dialog_is_up(with) ? NULL : find_called(table, d);

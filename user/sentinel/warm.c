@@ -18,8 +18,9 @@
 #include "addr.h"
 
 #define STEPS_A_TURN 8
-#define USE_AGAIN_NS (10 * NS_PER_S) /* less than the shortest time a neighbour stays reachable by default   \
-	                              */
+#define USE_AGAIN_NS                                                                                         \
+	(10 * NS_PER_S) /* less than the shortest time a neighbour stays reachable by default                \
+	                 */
 
 struct request {
 	struct nlmsghdr nh;
