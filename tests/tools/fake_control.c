@@ -97,6 +97,9 @@ static void put_service(int fd, enum story story)
 	                        .dialogs_peer = 42,
 	                        .replica_up = 1,
 	                        .rescuable = 21,
+	                        .ringing = 1,
+	                        .relayed = 19,
+	                        .flows = 76,
 	                        .takeovers = 1};
 	struct ctl_node a = node("a", "10.9.0.1", 1, STATUS_OWNER | STATUS_HEALTHY | STATUS_CALLS_UP);
 	struct ctl_node b = node("b", "10.9.0.2", 2, STATUS_HEALTHY | STATUS_ARMED | STATUS_CALLS_UP);
@@ -110,6 +113,7 @@ static void put_service(int fd, enum story story)
 		b.status = STATUS_SERVER_DEAD;
 		w.heard_age_ns = ~0ULL;
 		s.replica_up = 0;
+		s.ports_held = 2;
 	}
 	if (story == HOSTILE) {
 		BRIM(s.name);

@@ -66,6 +66,12 @@ static void check_service(struct doctor *d, const struct view_service *v)
 	check_peers(d, v);
 	for (int i = 0; i < v->n_own_problems; i++)
 		doctor_warn(d, "see sipflip status and sipflip events", "%s: %s", s->name, v->problem[i]);
+	if (s->ports_held)
+		doctor_warn(
+		        d,
+		        "give the server a wider range of RTP ports; the call keeps its port until it ends",
+		        "%s: %u ports that the server here wants are a rescued call's", s->name,
+		        s->ports_held);
 	if (s->lapses)
 		doctor_warn(d, "timing may be too short for this network; see sipflip events",
 		            "%s: the lease lapsed %llu times while owner", s->name,

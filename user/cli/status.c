@@ -118,6 +118,11 @@ static void print_service(const struct view_service *v)
 	          s->dialogs_here, s->dialogs_peer, s->rescuable, s->rescuable == 1 ? "" : "s",
 	          s->replica_up ? "in step" : "not in step", (unsigned long long)s->takeovers,
 	          (unsigned long long)s->lapses);
+	text_line("  %u call%s ringing, %u to relay in %u flows", s->ringing, s->ringing == 1 ? "" : "s",
+	          s->relayed, s->flows);
+	if (s->ports_held)
+		text_line("  ! %u port%s that the server here wants %s a rescued call", s->ports_held,
+		          s->ports_held == 1 ? "" : "s", s->ports_held == 1 ? "carries" : "carry");
 }
 
 static void age(struct json *j, const char *key, uint64_t ns, uint64_t never)
@@ -213,6 +218,10 @@ static void json_service(struct json *j, const struct view_service *v)
 	json_u64(j, "dialogs_peer", s->dialogs_peer);
 	json_bool(j, "replica_up", s->replica_up);
 	json_u64(j, "rescuable_calls", s->rescuable);
+	json_u64(j, "ringing_calls", s->ringing);
+	json_u64(j, "relayed_calls", s->relayed);
+	json_u64(j, "flows", s->flows);
+	json_u64(j, "ports_held", s->ports_held);
 	json_text(j, "arbiter", s->arbiter == 1 ? "seen" : s->arbiter == 2 ? "not seen" : "none");
 	json_u64(j, "takeovers", s->takeovers);
 	json_u64(j, "lapses", s->lapses);
