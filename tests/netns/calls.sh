@@ -5,6 +5,7 @@
 # that hear each other through the server on the VIP, phones that are sipp
 # scenarios (tests/netns/sipp), generated RTP (tests/tools/rtpsay), and what the
 # wire says of them. It judges nothing by itself but that a step succeeded.
+# shellcheck disable=SC2154 # owner and standby are lib.sh's
 # shellcheck source=tests/netns/phones.sh
 . "$HERE/phones.sh"
 TOOLS=$HERE/../tools

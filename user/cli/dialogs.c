@@ -102,35 +102,49 @@ static struct text audio(const struct ctl_dialog *d)
 	return t;
 }
 
-/* One line a call. What would be lost is listed with its reason instead of the figures. */
-static void print_calls(const struct client_list *list, bool reasons)
+/* The other leg of the i-th, which follows it, or NULL. */
+static const struct ctl_dialog *other_leg(const struct client_list *list, size_t i)
+{
+	const struct ctl_dialog *a = CLIENT_ITEM(list, struct ctl_dialog, i), *b;
+
+	if (i + 1 >= list->n)
+		return NULL;
+	b = CLIENT_ITEM(list, struct ctl_dialog, i + 1);
+	return same_call(a, b) ? b : NULL;
+}
+
+/* One line a call. */
+static void print_calls(const struct client_list *list)
 {
 	struct table table = {0};
 
-	if (reasons)
-		table_row(&table, 7, "CALL", "SERVICE", "STATE", "AGE", "CALLER", "CALLED",
-		          "A TAKEOVER WOULD");
-	else
-		table_row(&table, 9, "CALL", "SERVICE", "STATE", "AGE", "CALLER", "CALLED", "PAIRED BY",
-		          "RTP IN/OUT", "TAKEOVER");
+	table_row(&table, 9, "CALL", "SERVICE", "STATE", "AGE", "CALLER", "CALLED", "PAIRED BY", "RTP IN/OUT",
+	          "TAKEOVER");
 	for (size_t i = 0; i < list->n; i++) {
-		const struct ctl_dialog *a = CLIENT_ITEM(list, struct ctl_dialog, i), *b = NULL;
-		struct text caller, called;
+		const struct ctl_dialog *a = CLIENT_ITEM(list, struct ctl_dialog, i), *b = other_leg(list, i);
 		char call[24];
 
-		if (i + 1 < list->n && same_call(a, CLIENT_ITEM(list, struct ctl_dialog, i + 1)))
-			b = CLIENT_ITEM(list, struct ctl_dialog, ++i);
 		snprintf(call, sizeof(call), "%" PRIu64, (uint64_t)a->call);
-		caller = uri_of(a->from);
-		called = uri_of(b ? b->to : a->to);
-		if (reasons)
-			table_row(&table, 7, call, a->service, state_name(a->state), text_ns(a->age_ns).s,
-			          caller.s, called.s, a->plan);
-		else
-			table_row(&table, 9, call, a->service, state_name(a->state), text_ns(a->age_ns).s,
-			          caller.s, called.s, b ? a->paired_by : "one leg", audio(a).s, a->plan_name);
+		table_row(&table, 9, call, a->service, state_name(a->state), text_ns(a->age_ns).s,
+		          uri_of(a->from).s, uri_of(b ? b->to : a->to).s, b ? a->paired_by : "one leg",
+		          audio(a).s, a->plan_name);
+		i += b != NULL;
 	}
 	table_print(&table, 0);
+}
+
+/* What would be lost, and below each why: a reason is too long for a column. */
+static void print_lost(const struct client_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct ctl_dialog *a = CLIENT_ITEM(list, struct ctl_dialog, i), *b = other_leg(list, i);
+
+		text_line("call %" PRIu64 "  %s  %s  %s  %s > %s", (uint64_t)a->call, a->service,
+		          state_name(a->state), text_ns(a->age_ns).s, uri_of(a->from).s,
+		          uri_of(b ? b->to : a->to).s);
+		text_line("  a takeover would: %s", a->plan);
+		i += b != NULL;
+	}
 }
 
 static void print_stream(const struct ctl_dialog *d, int i)
@@ -235,8 +249,10 @@ static void print(const struct cli *cli, const struct client_list *list)
 		puts(cli->unrescuable ? "nothing would be lost" : "no dialogs");
 	else if (cli->legs)
 		print_legs(list);
+	else if (cli->unrescuable)
+		print_lost(list);
 	else
-		print_calls(list, cli->unrescuable);
+		print_calls(list);
 }
 
 int cmd_dialogs(const struct cli *cli, int argc, char **argv)
