@@ -52,8 +52,6 @@ static __always_inline void learn_source(const struct arrival *a)
 	struct flow *flow = a->flow;
 
 	endpoint_set(&flow->seen_from, &flow->seen_from_port, a->ip->saddr, a->sport);
-	if (!flow->first_ns)
-		flow->first_ns = a->now_ns;
 }
 
 static __always_inline void flow_count(const struct arrival *a)
@@ -84,7 +82,7 @@ static __always_inline int flow_watch(const struct arrival *a)
 	if (flow_generation(flow) & 1)
 		return verdict(XDP_PASS, REASON_flow_seen);
 	if (!same) {
-		if (flow->first_ns && a->now_ns - flow->last_ns < SEEN_SILENT_NS &&
+		if (flow->seen_from_port && a->now_ns - flow->last_ns < SEEN_SILENT_NS &&
 		    !is_told_source(flow, a->ip->saddr, a->sport))
 			return verdict(XDP_PASS, REASON_flow_seen);
 		learn_source(a);
@@ -124,7 +122,7 @@ static __always_inline bool relay_takes(const struct arrival *a)
 	enum media_event_kind news = MEDIA_SEEN_FROM;
 
 	if (is_known_source(flow, a->ip->saddr, a->sport)) {
-		if (!flow->first_ns) {
+		if (!flow->seen_from_port) {
 			learn_source(a);
 			flow_news(a->slot, news, a->now_ns);
 		}

@@ -231,29 +231,25 @@ struct flow {
 	struct flow_pt pt[FLOW_PTS]; /* of what comes from this leg: payload types to rewrite for the other */
 	__u64 generation;            /* odd while the slot is being filled; ingress does not use it then */
 	__u8 mac[6]; /* next hop of the phone as its packets showed it, here or at the old owner */
-	__u16 mac_pad;
-	__u64 pad0[5];
+	__u16 pad0;
 
-	/* ingress and egress write: one cache line */
-	__u64 packets;      /* from the phone */
-	__u64 bytes;        /* of their UDP payload */
-	__u64 last_ns;      /* when the last one came */
-	__u64 sent;         /* to the phone: relayed, or the local server's */
-	__u64 strange;      /* refused: not from the known source */
+	/* ingress and egress write, from here to the end */
+	__u64 packets; /* from the phone */
+	__u64 bytes;   /* of their UDP payload */
+	__u64 last_ns; /* when the last one came */
+	__u64 sent;    /* to the phone: relayed, or the local server's */
+	__u64 strange; /* refused: not from the known source */
+
 	__u64 relatched_ns; /* when the source was taken anew; 0 = never. Once for each filling of the slot */
 	__u64 next_hop_ns;  /* next_hop is good until then */
-	__u8 next_hop[6];
-	__u16 pad1;
-
-	/* what ingress (from) and egress (to) saw; sipflip-calls reads after a media_event */
+	/* what ingress (from) and egress (to) saw; sipflip-calls reads after a media_event. Port 0 = nothing
+	 * yet */
 	struct inaddr16 seen_from; /* first or only source of the phone's packets */
 	struct inaddr16 seen_to;   /* where the local server sends */
+	__u8 next_hop[6];
 	__u16 seen_from_port;
-	__u16 seen_to_port;
 	__u8 seen_mac[6];
-	__u8 pad2[6];
-	__u64 first_ns; /* first packet since the slot was filled */
-	__u64 pad3;
+	__u16 seen_to_port;
 };
 
 /* ring buffer media, 256 KiB: something about a flow is new. Writers: ingress, egress. Reader: sipflip-calls.
@@ -320,9 +316,8 @@ _Static_assert(sizeof(struct service_state) == 128, "service_state layout");
 _Static_assert(sizeof(struct peer) == 80, "peer layout");
 _Static_assert(sizeof(struct vip_slot) == 16, "vip_slot layout");
 _Static_assert(__builtin_offsetof(struct flow, pt) == 64, "flow: first line");
-_Static_assert(__builtin_offsetof(struct flow, packets) == 128, "flow: second line");
-_Static_assert(__builtin_offsetof(struct flow, seen_from) == 192, "flow: fourth line");
-_Static_assert(sizeof(struct flow) == 256, "flow layout");
+_Static_assert(__builtin_offsetof(struct flow, relatched_ns) == 128, "flow: third line");
+_Static_assert(sizeof(struct flow) == 192, "flow layout");
 _Static_assert(sizeof(struct endpoint_key) == 20, "endpoint_key layout");
 _Static_assert(sizeof(struct counters) == REASON_COUNT * 8, "one u64 a reason");
 
