@@ -32,7 +32,7 @@ endif
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 CORE_PKGS     := libsodium libconfuse
 SENTINEL_PKGS := libbpf libelf zlib libsystemd libzmq
-CALLS_PKGS    := sofia-sip-ua libprotobuf-c libzmq libbpf libelf zlib
+CALLS_PKGS    := sofia-sip-ua libprotobuf-c libzmq libseccomp libbpf libelf zlib
 CLI_PKGS      := libbpf libelf zlib
 UNIT_PKGS     := cmocka $(CALLS_PKGS)
 

@@ -21,6 +21,7 @@
 #include <sofia-sip/su_log.h>
 
 #include "capture.h"
+#include "confine.h"
 #include "control.h"
 #include "link.h"
 #include "log.h"
@@ -143,6 +144,16 @@ static int start_media(struct keeper *keeper)
 	return media_new(keeper->root, -1, -1, -1, -1, &keeper->media);
 }
 
+/* The last lock, with the replica's threads behind it and nothing of the network read yet. */
+static int lock_in(void)
+{
+	int rc = confine_is_possible() ? confine_calls() : 0;
+
+	if (rc < 0)
+		calls_log("error=\"system calls cannot be confined: %s\"", strerror(-rc));
+	return rc;
+}
+
 static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, bool capture, bool control)
 {
 	static const struct link_handlers handlers = {on_role, on_server, on_closed};
@@ -153,6 +164,9 @@ static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, b
 		return rc;
 	link_send(keeper->link, KEEPER_HELLO, 0, &hello, sizeof(hello));
 	rc = replica_new(keeper->root, &conf[0], &keeper->replica);
+	if (rc < 0)
+		return rc;
+	rc = lock_in();
 	if (rc < 0)
 		return rc;
 	rc = start_media(keeper);
@@ -196,6 +210,27 @@ static void stop(struct keeper *keeper)
 	su_root_destroy(keeper->root);
 	for (int i = 0; i < MAX_SERVICES; i++)
 		free(keeper->services[i]);
+}
+
+/* Before any thread is there. Without Landlock (kernel's lsm=) files can still only be read. */
+static int lock_files(const struct keeper_conf *conf, int n)
+{
+	uint64_t dialogs = 0;
+	int rc;
+
+	if (!confine_is_possible()) {
+		calls_log("confined=0 text=\"built with sanitizers\"");
+		return 0;
+	}
+	for (int i = 0; i < n; i++)
+		dialogs += conf[i].max_dialogs;
+	rc = confine_files(dialogs);
+	if (rc < 0)
+		calls_log("error=\"files cannot be confined: %s\"", strerror(-rc));
+	if (rc == 1)
+		calls_log("text=\"this kernel has no Landlock: files can be read as user %s may\"",
+		          conf[0].user);
+	return rc < 0 ? rc : 0;
 }
 
 static int run(const struct keeper_conf *conf, int n, bool capture, bool control)
@@ -246,5 +281,7 @@ int main(void)
 		calls_log("error=\"%s\"", err);
 		return 2;
 	}
+	if (lock_files(conf, n) < 0)
+		return 2;
 	return run(conf, n, capture, control) < 0;
 }

@@ -200,6 +200,16 @@ void keeper_tick(struct sentinel *s, struct mono now)
 		start(s, now);
 }
 
+static const char *end_text(int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return "cannot be executed: see --calls";
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		return "made a system call that it has no need of: a bug, or an attack; will be started "
+		       "again";
+	return "will be started again";
+}
+
 void keeper_reap(struct sentinel *s, struct mono now)
 {
 	int status;
@@ -218,10 +228,7 @@ void keeper_reap(struct sentinel *s, struct mono now)
 			log_error("event=call-keeper-ended %s=%d pause-ms=%lld text=\"%s\"",
 			          WIFSIGNALED(status) ? "signal" : "status",
 			          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-			          (long long)(k->pause_ns / NS_PER_MS),
-			          WIFEXITED(status) && WEXITSTATUS(status) == 127
-			                  ? "cannot be executed: see --calls"
-			                  : "will be started again");
+			          (long long)(k->pause_ns / NS_PER_MS), end_text(status));
 		if (k->link >= 0)
 			close(k->link);
 		k->link = -1;
