@@ -53,9 +53,11 @@ hang_up() { # PHONE that does it; both calls end
 # --- sipp ------------------------------------------------------------------------
 sip_open() { in_ns "$1" ss -Hlun "sport = :5060" | grep -q .; } # NS
 ended() { [ ! -d "/proc/$1" ]; }                                # PID
-# Runs a scenario of tests/netns/sipp in a node's namespace; sets `pid`.
+# Runs a scenario of tests/netns/sipp, or one that was made in SCRATCH, in a node's namespace; sets `pid`.
 sipp_in() { # NODE SCENARIO ARGS...
-	nsenter --net="/run/netns/sf-$LAB-$1" sipp -sf "$HERE/sipp/$2.xml" -p 5060 -m 1 -nostdin -timeout 60s \
+	local file=$SCRATCH/$2.xml
+	[ -e "$file" ] || file=$HERE/sipp/$2.xml
+	nsenter --net="/run/netns/sf-$LAB-$1" sipp -sf "$file" -p 5060 -m 1 -nostdin -timeout 60s \
 		-trace_err -error_file "$SCRATCH/$2.err" "${@:3}" >"$SCRATCH/$2.log" 2>&1 &
 	pid=$!
 }
@@ -65,6 +67,38 @@ sipp_passed() { # SCENARIO PID
 	local rc=$?
 	tail -n 30 "$SCRATCH/$1.err" 2>/dev/null
 	fail "sipp's $1 scenario did not go as it must (exit status $rc)"
+}
+
+# Something that a scenario waits for: an OPTIONS in its Call-ID.
+nudge() { # ADDR CALL-ID
+	in_ns "sf-$LAB-gw" python3 - "$1" "$2" <<-'PY'
+		import socket, sys
+		lines = ['OPTIONS sip:%s SIP/2.0', 'Via: SIP/2.0/UDP 10.9.0.254;branch=z9hG4bKnudge', 'From: <sip:n@10.9.0.254>;tag=n',
+		         'To: <sip:%s>', 'Call-ID: ' + sys.argv[2].replace('%', '%%'), 'CSeq: 1 OPTIONS', 'Content-Length: 0', '', '']
+		text = '\r\n'.join(lines) % (sys.argv[1], sys.argv[1])
+		socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(text.encode(), (sys.argv[1], 5060))
+	PY
+}
+
+# --- RTP of phones that are sipp scenarios: ADDR:20000 ------------------------------
+# A phone talks to the VIP's port that its node knows for it (by SDP, or seen); sets `pid`.
+talk() { # PHONE ADDR RTPSAY'S-OPTIONS...
+	local vip
+	vip=$(dialogs "$owner" "[.dialogs[].streams[] | select(.kind == \"rtp\" and .remote == \"$2:20000\") | .vip][0]") ||
+		fail "$owner knows no media port for $1"
+	nsenter --net="/run/netns/sf-$LAB-$1" "$TOOLS/rtpsay" --at "$2:20000" --to "${vip//\"/}" \
+		--log "$SCRATCH/$1.said" "${@:3}" >"$SCRATCH/$1.rtpsay" 2>&1 &
+	pid=$!
+	observers="$observers $pid"
+	eventually 10 "$1 talks" grep -q listening "$SCRATCH/$1.rtpsay"
+}
+# At least N packets came to a phone since a time, all with that payload type.
+came() { # PHONE SINCE N [PT]
+	awk -v since="$2" -v n="$3" -v pt="${4:-0}" '$1 + 0 > since + 0 && $3 == pt { got++ } END { exit !(got >= n) }' "$SCRATCH/$1.said"
+}
+both_come() { # 'when' SINCE N
+	eventually 20 "RTP comes to phone 1 $1" came p1 "$2" "$3"
+	eventually 20 "RTP comes to phone 2 $1" came p2 "$2" "$3"
 }
 
 # --- what the wire says ------------------------------------------------------------

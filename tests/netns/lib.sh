@@ -34,8 +34,8 @@ report() {
 		for f in "$STATE"/log/*.agent; do
 			[ -e "$f" ] && printf -- '--- %s, last lines\n' "${f##*/}" && tail -n 25 "$f"
 		done
-		for f in "$SCRATCH"/*.json; do
-			[ -e "$f" ] && printf -- '--- %s\n' "${f##*/}" && cat "$f"
+		for f in "$SCRATCH"/*.json "$SCRATCH"/*.err; do
+			[ -s "$f" ] && printf -- '--- %s\n' "${f##*/}" && tail -n 20 "$f"
 		done
 	} 2>&1 | head -n 220
 }
