@@ -55,6 +55,7 @@ proto_src    := $(wildcard user/calls/*.proto)
 unit_src     := $(wildcard tests/unit/test_*.c)
 bpftest_src  := $(wildcard tests/bpf/test_*.c)
 tool_src     := $(wildcard tests/tools/*.c)
+fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src    := $(wildcard bench/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -67,8 +68,11 @@ unit_bin  := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(unit_src))
 bpf_bin   := $(patsubst tests/bpf/%.c,$(BUILD)/bpftest/%,$(bpftest_src))
 tool_bin  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(tool_src))
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
+# Each harness twice: a unit test that reads its corpus, and a fuzzer.
+fuzz_test := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/unit/test_fuzz_%,$(fuzz_src))
+fuzz_bin  := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzzers/%,$(fuzz_src))
 
-.PHONY: all programs tools deps demo test test-unit test-bpf test-netns test-kernels lint format bench-takeover bench-dataplane bench-calls \
+.PHONY: all programs tools deps demo test test-san fuzz fuzz-programs test-unit test-bpf test-netns test-kernels lint format bench-takeover bench-dataplane bench-calls \
 	install uninstall clean vmlinux
 
 all: programs tools
@@ -93,13 +97,14 @@ vmlinux:
 
 # --- user space ------------------------------------------------------------
 $(call obj,$(sentinel_src) $(bpftest_src) $(bench_src)): | $(skel)
-$(call obj,$(calls_src) $(unit_src) bench/replica.c): | $(proto_gen)
+$(call obj,$(calls_src) $(unit_src) $(fuzz_src) bench/replica.c): | $(proto_gen)
 $(BUILD)/user/core/%.o:     PKGS = $(CORE_PKGS)
 $(BUILD)/user/sentinel/%.o: PKGS = $(SENTINEL_PKGS) $(CORE_PKGS)
 $(BUILD)/user/calls/%.o:    PKGS = $(CALLS_PKGS) $(CORE_PKGS)
 $(BUILD)/user/cli/%.o:      PKGS = $(CLI_PKGS) $(CORE_PKGS)
 $(BUILD)/tests/unit/%.o:    PKGS = $(UNIT_PKGS) $(CORE_PKGS)
 $(BUILD)/tests/bpf/%.o:     PKGS = libbpf cmocka $(CORE_PKGS)
+$(BUILD)/tests/fuzz/%.o:    PKGS = $(CALLS_PKGS) $(CORE_PKGS)
 $(BUILD)/bench/track.o:     PKGS = $(CALLS_PKGS) $(CORE_PKGS)
 $(BUILD)/bench/replica.o:   PKGS = $(CALLS_PKGS) $(CORE_PKGS)
 
@@ -124,7 +129,7 @@ $(BUILD)/libcore.a: $(core_obj)
 define link
 	$(say) LD $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -Wl,-z,relro,-z,now -o $@ $(filter %.o %.a,$^) $(call pkg,--libs,$(1)) -lm
+	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -Wl,-z,relro,-z,now -o $@ $(filter %.o,$^) $(filter %.a,$^) $(call pkg,--libs,$(1)) -lm
 endef
 
 $(BUILD)/sipflipd: $(call obj,$(sentinel_src)) $(BUILD)/libcore.a
@@ -137,9 +142,20 @@ $(BUILD)/sipflip: $(call obj,$(cli_src)) $(BUILD)/libcore.a
 calls_lib := $(filter-out $(BUILD)/user/calls/main.o,$(call obj,$(calls_src))) $(proto_obj)
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(calls_lib) $(BUILD)/libcore.a
 	$(call link,$(UNIT_PKGS) $(CORE_PKGS))
+fuzz_pkgs := $(UNIT_PKGS) $(SENTINEL_PKGS) $(CORE_PKGS)
+$(BUILD)/unit/test_fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/runner.o $(BUILD)/libcore.a
+	$(call link,$(fuzz_pkgs))
+$(BUILD)/fuzzers/%: LDFLAGS += -fsanitize=fuzzer
+$(BUILD)/fuzzers/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcore.a
+	$(call link,$(fuzz_pkgs))
+fuzz_of = $(foreach name,$(1),$(BUILD)/unit/test_fuzz_$(name) $(BUILD)/fuzzers/$(name))
+$(call fuzz_of,calls_control link datagrams replica event_socket rescue): $(calls_lib)
+$(call fuzz_of,sentinel_control): $(filter-out $(BUILD)/user/sentinel/main.o,$(call obj,$(sentinel_src)))
+$(call fuzz_of,client): $(BUILD)/user/cli/client.o $(BUILD)/user/cli/text.o
 $(BUILD)/bpftest/%: $(BUILD)/tests/bpf/%.o $(BUILD)/libcore.a
 	$(call link,libbpf cmocka $(CORE_PKGS))
 $(BUILD)/tools/b2bserver $(BUILD)/tools/callfarm: $(call obj,$(wildcard tests/tools/farm/*.c))
+$(BUILD)/tools/referee: $(call obj,$(wildcard tests/tools/referee/*.c))
 $(BUILD)/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a
 	$(call link,$(CORE_PKGS))
 $(BUILD)/bench/replica: $(BUILD)/bench/replica.o $(calls_lib) $(BUILD)/libcore.a
@@ -161,13 +177,24 @@ test: deps
 	$(Q)$(MAKE) --no-print-directory all $(if $(SAN),,lint)
 	$(Q)BUILD=$(abspath $(BUILD)) MAKE="$(MAKE)" tests/run
 
-test-unit: $(unit_bin)
+test-unit: $(unit_bin) $(fuzz_test)
 	$(Q)BUILD=$(abspath $(BUILD)) tests/run unit
 test-bpf: $(bpf_bin)
 	$(Q)BUILD=$(abspath $(BUILD)) tests/run bpf
 test-netns: all
 	$(Q)BUILD=$(abspath $(BUILD)) tests/run netns
-test-programs: $(unit_bin) $(bpf_bin) $(tool_bin)
+test-programs: $(unit_bin) $(bpf_bin) $(tool_bin) $(fuzz_test)
+# The unit tests and the harnesses' corpora under the address and undefined sanitizers.
+test-san: deps
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 test-unit
+
+# libFuzzer on each harness for SECONDS, and random frames through the BPF programs; see docs/fuzzing.md.
+SECONDS ?= 60
+fuzz: deps
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) SANFLAGS='$(FUZZ_FLAGS)' fuzz-programs
+	$(Q)BUILD=$(abspath $(BUILD)) SECONDS_EACH=$(SECONDS) tests/fuzz/run
+FUZZ_FLAGS = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+fuzz-programs: $(fuzz_bin) $(BUILD)/bpftest/test_reference
 
 # Debian 12's own kernel, emulated; see tests/kernels/run.
 test-kernels: deps

@@ -31,6 +31,10 @@ int config_fail(struct config_parser *p, int line, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(p->error->text + n, sizeof(p->error->text) - (size_t)n, format, ap);
 	va_end(ap);
+	/* It may quote the file, and is one line on whatever terminal reads it. */
+	for (char *c = p->error->text; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
 	return -EINVAL;
 }
 

@@ -314,7 +314,7 @@ static bool read_rtpmap(struct sdp_span line, uint8_t payload_type, struct sdp_s
 	*ret = sdp_word(&rest);
 	if (ret->len > 2 && ret->at[ret->len - 1] == '1' && ret->at[ret->len - 2] == '/')
 		ret->len -= 2;
-	return ret->len > 0;
+	return ret->len > 0 && !memchr(ret->at, 0, ret->len); /* it becomes a string */
 }
 
 int sdp_codec(const char *text, size_t len, uint32_t line_index, uint8_t payload_type, char *ret, size_t size)

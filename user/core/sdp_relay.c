@@ -131,7 +131,7 @@ static void relay_line(struct relay *r, struct sdp_span line)
 	if (sdp_starts(line, "c=")) {
 		/* Once for each description: the layers of a multicast session are none of ours. */
 		if (!r->said_address && is_hold(line))
-			put_line(r, line);
+			put_text(r, "c=IN IP4 0.0.0.0"); /* whatever else stood in the line */
 		else if (!r->said_address)
 			put_address(r);
 		r->said_address = true;
