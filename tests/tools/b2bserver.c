@@ -59,6 +59,7 @@ struct leg {
 	uint64_t sdp_id, sdp_version;
 	struct repeat request; /* ours, until it is answered */
 	bool request_is_invite;
+	char timer[64];       /* Session-Expires that the phone is told with our 200; "" = none */
 	struct repeat answer; /* our final response to an INVITE, until its ACK */
 	char *invite;         /* theirs, while it is not answered */
 	size_t invite_len;
@@ -78,6 +79,7 @@ static struct {
 	struct sockaddr_in bind, callee;
 	bool has_callee;
 	enum pair_mode pair;
+	bool timers;
 	const char *name;
 	unsigned int port_first, port_last;
 } opt = {.name = "test", .port_first = 10000, .port_last = 59999};
@@ -149,6 +151,36 @@ static void repeat_tick(struct repeat *r, const struct sockaddr_in *to, int64_t 
 }
 
 /* --- calls ----------------------------------------------------------------------------- */
+/* Payload types of the phone on `side`, as the other phone knows them: in a list, or after rtpmap: and fmtp:.
+ */
+static void add_numbered(struct text *ret, struct span span, int side, bool list)
+{
+	static const char *const before[] = {"a=rtpmap:", "a=fmtp:"};
+
+	for (size_t i = 0; i < span.len;) {
+		const char *at = span.at + i;
+		size_t left = span.len - i, skip = 0, digits = 0;
+
+		if (list && (i == 0 || at[-1] == ' '))
+			digits = strspn(at, "0123456789");
+		for (int b = 0; !list && b < 2; b++) {
+			size_t len = strlen(before[b]);
+			if (left > len && !strncmp(at, before[b], len)) {
+				skip = len;
+				digits = strspn(at + len, "0123456789");
+			}
+		}
+		if (digits == 0 || skip + digits > left) {
+			text_add_span(ret, (struct span){at, 1});
+			i++;
+			continue;
+		}
+		text_add_span(ret, (struct span){at, skip});
+		text_add(ret, "%u", relay_pt((unsigned int)strtoul(at + skip, NULL, 10), side));
+		i += skip + digits;
+	}
+}
+
 /* What the phone of `from` said, as it is said to the phone of `to`: our address, our o=. */
 static bool carry_sdp(struct leg *from, struct leg *to, struct span body, struct text *ret)
 {
@@ -161,9 +193,9 @@ static bool carry_sdp(struct leg *from, struct leg *to, struct span body, struct
 	text_add(ret, "v=0\r\no=b2b %llu %llu IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %u ",
 	         (unsigned long long)to->sdp_id, (unsigned long long)to->sdp_version, self.host, self.host,
 	         to->call->media.leg[to->side].port);
-	text_add_span(ret, sdp.formats);
+	add_numbered(ret, sdp.formats, from->side, true);
 	text_add(ret, "\r\n");
-	text_add_span(ret, sdp.media);
+	add_numbered(ret, sdp.media, from->side, false);
 	return !ret->full;
 }
 
@@ -293,6 +325,12 @@ static void respond(struct leg *leg, const struct sip *sip, const struct sockadd
 	send_text(&text, to);
 }
 
+/* The Session-Expires of RFC 4028 in a message, "" = none or not asked to carry it. */
+static void read_timer(const struct sip *sip, char *ret, size_t size)
+{
+	copy(ret, size, opt.timers ? sip_header(sip, "Session-Expires", "x") : (struct span){0});
+}
+
 /* The answer to the INVITE that the phone of `leg` waits with; final ones are repeated until the ACK. */
 static void answer_invite(struct leg *leg, int status, const char *reason, struct span sid,
                           const struct text *sdp)
@@ -305,6 +343,8 @@ static void answer_invite(struct leg *leg, int status, const char *reason, struc
 	text_response(&text, &invite, status, reason, leg->tag);
 	contact(&text);
 	session_id(&text, sid);
+	if (status == 200 && leg->timer[0])
+		text_add(&text, "Require: timer\r\nSession-Expires: %s\r\n", leg->timer);
 	text_add(&text, "Server: b2bserver/%s\r\n", opt.name);
 	text_body(&text, sdp);
 	if (status < 200) {
@@ -330,6 +370,7 @@ static void send_invite(struct leg *leg, const struct sip *from, const struct te
 {
 	struct leg *source = other(leg);
 	struct text text = {0};
+	char timer[64];
 
 	start_request(leg, "INVITE", ++leg->cseq, &text);
 	contact(&text);
@@ -340,6 +381,9 @@ static void send_invite(struct leg *leg, const struct sip *from, const struct te
 			text_add(&text, "X-Leg-Call-ID: %s\r\n", source->call_id);
 	}
 	session_id(&text, from->session_id);
+	read_timer(from, timer, sizeof(timer));
+	if (timer[0])
+		text_add(&text, "Supported: timer\r\nSession-Expires: %s\r\n", timer);
 	text_body(&text, sdp);
 	leg->request_is_invite = true;
 	repeat_start(&leg->request, &text, &leg->flow);
@@ -527,6 +571,7 @@ static void invite_answered(struct leg *leg, const struct sip *sip)
 		answer_invite(to, 488, "Not Acceptable Here", (struct span){0}, NULL);
 		return;
 	}
+	read_timer(sip, to->timer, sizeof(to->timer));
 	answer_invite(to, 200, "OK", sip->session_id, &sdp);
 	if (leg->call->state == CALL_RINGING) {
 		leg->call->state = CALL_UP;
@@ -640,12 +685,15 @@ static void serve(void)
 static int usage(void)
 {
 	puts("usage: b2bserver [--callee ADDR:PORT] [--pair none|header|session-id] [--rtp FIRST-LAST]\n"
-	     "                 [--name NAME] ADDR:PORT\n"
+	     "                 [--shift-pt N] [--timers] [--name NAME] ADDR:PORT\n"
 	     "A TEST TOOL, not a SIP server: calls --callee (the user is kept) for whoever calls it, relays "
 	     "RTP.\n"
 	     "  --pair   what the two legs have in common for an observer: only the numbers, X-Leg-Call-ID "
 	     "on\n"
-	     "           the second leg, or the Session-ID of RFC 7989 passed across");
+	     "           the second leg, or the Session-ID of RFC 7989 passed across\n"
+	     "  --shift-pt  dynamic payload types are higher by N (modulo 32) at the callee than at the "
+	     "caller\n"
+	     "  --timers    Session-Expires is passed across; who refreshes whom is the phones' affair");
 	return 2;
 }
 
@@ -664,13 +712,14 @@ static bool read_endpoint(char *text, struct sockaddr_in *ret)
 static bool parse(int argc, char **argv)
 {
 	static const char *const modes[] = {"none", "header", "session-id"};
-	static const struct option known[] = {{"callee", 1, NULL, 'c'}, {"pair", 1, NULL, 'p'},
-	                                      {"rtp", 1, NULL, 'r'},    {"name", 1, NULL, 'n'},
-	                                      {"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0}};
+	static const struct option known[] = {{"callee", 1, NULL, 'c'},   {"pair", 1, NULL, 'p'},
+	                                      {"rtp", 1, NULL, 'r'},      {"name", 1, NULL, 'n'},
+	                                      {"shift-pt", 1, NULL, 's'}, {"timers", 0, NULL, 't'},
+	                                      {"help", 0, NULL, 'h'},     {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-		bool good = c == 'n';
+		bool good = c == 'n' || c == 's' || c == 't';
 		if (c == 'c')
 			good = opt.has_callee = read_endpoint(optarg, &opt.callee);
 		for (int i = 0; c == 'p' && i < 3; i++)
@@ -684,6 +733,10 @@ static bool parse(int argc, char **argv)
 			       opt.port_first % 2 == 0;
 		if (c == 'n')
 			opt.name = optarg;
+		if (c == 's')
+			relay_shift((unsigned int)atoi(optarg));
+		if (c == 't')
+			opt.timers = true;
 		if (!good)
 			return false;
 	}

@@ -16,6 +16,9 @@
 #define EVENTS  128
 #define READS   8 /* datagrams of one socket in a turn */
 
+#define PT_DYNAMIC  96 /* the first of 32 (RFC 3551) */
+#define PT_DYNAMICS 32
+
 enum order_kind { ORDER_OPEN, ORDER_LEARN, ORDER_CLOSE };
 
 struct order { /* through a pipe: written whole, read whole */
@@ -41,7 +44,7 @@ struct thread {
 
 static struct thread threads[THREADS];
 static struct in_addr own;
-static unsigned int first, last, next;
+static unsigned int first, last, next, pt_shift;
 static uint8_t used[65536];
 
 /* --- in a thread ---------------------------------------------------------------------- */
@@ -110,6 +113,18 @@ static bool is_from(struct relay_leg *leg, int rtcp, const struct sockaddr_in *f
 	return known->sin_addr.s_addr == from->sin_addr.s_addr && known->sin_port == from->sin_port;
 }
 
+void relay_shift(unsigned int shift)
+{
+	pt_shift = shift % PT_DYNAMICS;
+}
+
+unsigned int relay_pt(unsigned int pt, int side)
+{
+	unsigned int by = side ? PT_DYNAMICS - pt_shift : pt_shift;
+
+	return pt < PT_DYNAMIC || pt > 127 ? pt : PT_DYNAMIC + (pt - PT_DYNAMIC + by) % PT_DYNAMICS;
+}
+
 static void relay(struct thread *t, struct relay_call *call, int side, int rtcp)
 {
 	struct relay_leg *in = &call->leg[side], *out = &call->leg[!side];
@@ -128,6 +143,9 @@ static void relay(struct thread *t, struct relay_call *call, int side, int rtcp)
 		}
 		if (out->fd[rtcp] < 0 || !out->media[rtcp].sin_port)
 			continue;
+		if (!rtcp && n > 1) /* the marker shares the payload type's byte */
+			datagram[1] = (char)((datagram[1] & 0x80) |
+			                     relay_pt((unsigned int)datagram[1] & 0x7f, side));
 		if (sendto(out->fd[rtcp], datagram, (size_t)n, 0, (struct sockaddr *)&out->media[rtcp],
 		           sizeof(out->media[rtcp])) < 0)
 			t->counts.unsent++;

@@ -30,6 +30,11 @@ struct relay_counts {
 
 /* Before anything else is opened: a thread keeps what is open then. 0 or -errno. */
 int relay_start(struct in_addr addr, unsigned int port_first, unsigned int port_last);
+/* Dynamic payload types of the caller's leg are higher by `shift` (modulo 32) at the callee's. Before any
+ * call. */
+void relay_shift(unsigned int shift);
+/* What the phone of `side` calls `pt` is called so at the other one. */
+unsigned int relay_pt(unsigned int pt, int side);
 /* Opens both legs' ports. 0 or -errno, then nothing is open. Each of these waits for the thread. */
 int relay_open(struct relay_call *call, unsigned int number);
 /* The leg's phone says it is there; a new address is latched anew. */
