@@ -249,6 +249,48 @@ static void a_slow_peer_gets_the_newest_state_only(void **state)
 	pair_done(&p);
 }
 
+/* The wire takes everything, but its end reads nothing: what waits there is bounded all the same. */
+static void a_peer_that_reads_nothing_is_not_sent_more_than_the_window(void **state)
+{
+	struct pair p;
+	uint64_t sent;
+
+	pair_start(&p);
+	put_dialog(&p, &p.a, 1);
+	turns(&p, 8);
+	sent = p.a.session.out.seq;
+	for (int i = 0; i < REPLICA_WINDOW + 100; i++) {
+		dialog_take_cseq(&p.a.table, get(&p.a, 1), 1);
+		replica_session_flush(&p.a.session, p.now);
+		if (p.b.in.n > 100)
+			wire_empty(&p.b.in); /* read by nobody who would say so */
+	}
+	assert_true(p.a.session.out.seq - p.a.session.out.acked == REPLICA_WINDOW);
+	assert_true(p.a.session.out.seq <= sent + REPLICA_WINDOW);
+	assert_true(p.a.counters.replica_blocked >= 100);
+	turns(&p, 100);
+	assert_same_tables(&p);
+	pair_done(&p);
+}
+
+static void a_busy_stream_is_acknowledged_before_the_window_is_full(void **state)
+{
+	struct pair p;
+
+	pair_start(&p);
+	put_dialog(&p, &p.a, 1);
+	turns(&p, 8);
+	for (int i = 0; i < 3 * REPLICA_WINDOW; i++) {
+		dialog_take_cseq(&p.a.table, get(&p.a, 1), 1);
+		replica_session_flush(&p.a.session, p.now);
+		while (read_one(&p, &p.b) || read_one(&p, &p.a))
+			;
+	}
+	assert_int_equal(p.a.counters.replica_blocked, 0);
+	assert_same_tables(&p);
+	pair_done(&p);
+}
+
 static void forgotten_deletions_lead_to_a_whole_stream(void **state)
 {
 	struct pair p;
@@ -474,6 +516,8 @@ int main(void)
 	        cmocka_unit_test(a_former_owner_cannot_change_the_new_owners_table),
 	        cmocka_unit_test(a_former_owner_that_comes_back_is_set_right),
 	        cmocka_unit_test(a_slow_peer_gets_the_newest_state_only),
+	        cmocka_unit_test(a_peer_that_reads_nothing_is_not_sent_more_than_the_window),
+	        cmocka_unit_test(a_busy_stream_is_acknowledged_before_the_window_is_full),
 	        cmocka_unit_test(forgotten_deletions_lead_to_a_whole_stream),
 	        cmocka_unit_test(a_full_table_is_not_in_step),
 	        cmocka_unit_test(a_peer_that_is_gone_is_not_sent_to),

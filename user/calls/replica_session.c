@@ -52,6 +52,7 @@ static void begin_stream(struct replica_session *s, bool whole)
 {
 	s->out.stream++;
 	s->out.seq = 0;
+	s->out.acked = 0;
 	s->out.begun = false;
 	s->out.complete = false;
 	s->out.whole = whole;
@@ -171,7 +172,7 @@ bool replica_session_flush(struct replica_session *s, struct mono now)
 	if (s->owner && !s->caught_up && s->in.state == REPLICA_STREAM)
 		return false;
 	for (int i = 0; i < FLUSH_MESSAGES && s->out.active; i++) {
-		int rc = flush_one(s, now);
+		int rc = s->out.seq - s->out.acked < REPLICA_WINDOW ? flush_one(s, now) : -EAGAIN;
 
 		if (rc == 0)
 			return false;
@@ -221,6 +222,9 @@ static void ping_came(struct replica_session *s, const Replica__Ping *ping, stru
 	s->out.heard = now;
 	s->out.peer_dialogs = ping->dialogs;
 	s->out.peer_in_step = ping->in_step;
+	/* more than was sent: said of the stream before this one */
+	if (ping->seq <= s->out.seq && ping->seq > s->out.acked)
+		s->out.acked = ping->seq;
 	send_pong(s);
 }
 
@@ -312,7 +316,8 @@ static bool knows_better(struct replica_session *s, const struct dialog *record)
 	if (!s->owner)
 		return false;
 	own = dialog_find(s->table, s->service, record->call_id, record->local_tag, record->remote_tag);
-	return own && (own->local_cseq > record->local_cseq || own->remote_cseq > record->remote_cseq ||
+	return own && !(own->flags & ~record->flags & DIALOG_INCOMPLETE) &&
+	       (own->local_cseq > record->local_cseq || own->remote_cseq > record->remote_cseq ||
 	               own->state > record->state);
 }
 
@@ -429,6 +434,8 @@ static void records_came(struct replica_session *s, const Replica__Envelope *e, 
 	}
 	s->in.version = r->at_version;
 	s->in.removed = r->at_removed;
+	if (r->seq % REPLICA_ACK_EVERY == 0)
+		send_ping(s, now);
 	if (r->caught_up)
 		stream_complete(s, e, now);
 }

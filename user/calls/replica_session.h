@@ -18,6 +18,8 @@
 
 #define REPLICA_PING_NS    (500 * NS_PER_MS)
 #define REPLICA_DEAD_NS    (2 * NS_PER_S) /* not heard for so long: down */
+#define REPLICA_WINDOW     512            /* messages with dialogs that the peer has not said it applied */
+#define REPLICA_ACK_EVERY  64             /* messages applied between two Pings that say so */
 #define REPLICA_LACKING_NS (5 * NS_PER_S) /* between attempts when the table did not take all */
 
 #define REPLICA_COUNTERS(X)                                                                                  \
@@ -75,6 +77,7 @@ struct replica_session {
 		bool complete;
 		uint64_t stream;
 		uint64_t seq;
+		uint64_t acked;   /* of this stream, by the peer's Pings */
 		uint64_t version; /* of the last dialog sent */
 		const struct dialog *last;
 		uint64_t removed; /* deletions sent, by the table's count */
