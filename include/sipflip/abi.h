@@ -280,7 +280,11 @@ struct steer {
 	__u32 pad;
 };
 
-/* map keys[slot], ARRAY. SipHash-2-4 keys; slot 0 signs, both are accepted. */
+/*
+ * map keys[slot], ARRAY. SipHash-2-4 keys that are accepted, in any order; a reflection
+ * is signed with the one that verified its echo. Written by sipflipd, which itself
+ * signs with the first of the key file.
+ */
 #define KEY_SLOTS 2
 struct siphash_key {
 	__u64 k0;

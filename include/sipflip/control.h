@@ -74,7 +74,8 @@ struct ctl_instance {
 	__u64 now_ns; /* boottime: every age is against this */
 	__u64 started_ns;
 	__u64 log_dropped;
-	__u64 turn_max_us; /* longest turn of the loop since start */
+	__u64 turn_max_us;     /* longest turn of the loop since start */
+	char other_key_id[16]; /* of the key that is accepted as well; "" = none */
 };
 
 enum ctl_role {

@@ -98,6 +98,8 @@ struct keeper_conf {
 	__u64 incarnation;
 	/* what the event socket is told after a takeover, without "api": "fsctl recover" */
 	char event_socket_command[KEEPER_COMMAND_LEN];
+	/* while keys are changed: what the peer may prove or hold instead; all zero = nothing */
+	__u8 peer_other_public[32];
 };
 
 /* The node's role for a service, sent at each change and once after KEEPER_START. */

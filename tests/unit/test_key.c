@@ -12,6 +12,7 @@
 #include "key.h"
 
 #define DIGITS "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F"
+#define OTHER  "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
 static struct key sample(void)
 {
@@ -55,6 +56,7 @@ static void anything_else_is_refused_and_leaves_the_result_alone(void **state)
 	        "0g0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
 	        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e",
 	        DIGITS " # trailing",
+	        DIGITS "\n" OTHER "\n",
 	};
 	struct key key, before;
 
@@ -65,6 +67,43 @@ static void anything_else_is_refused_and_leaves_the_result_alone(void **state)
 		assert_memory_equal(&key, &before, sizeof(key));
 	}
 	assert_int_equal(key_parse(DIGITS, 63, &key), -EINVAL);
+}
+
+static void a_file_may_hold_two_keys_and_the_first_comes_first(void **state)
+{
+	static const char two[] = "# new\n" OTHER "\n# old\n" DIGITS "\n";
+	struct key want = sample();
+	struct key_ring ring;
+
+	assert_int_equal(key_ring_parse(two, strlen(two), &ring), 0);
+	assert_int_equal(ring.n, 2);
+	assert_memory_equal(&ring.key[1], &want, sizeof(want));
+	assert_memory_not_equal(&ring.key[0], &want, sizeof(want));
+	assert_int_equal(ring.key[0].b[0], 0xff);
+	assert_int_equal(key_ring_parse(DIGITS, strlen(DIGITS), &ring), 0);
+	assert_int_equal(ring.n, 1);
+	assert_memory_equal(&ring.key[0], &want, sizeof(want));
+}
+
+static void a_ring_of_three_keys_or_of_one_key_twice_is_refused(void **state)
+{
+	static const char *const bad[] = {
+	        "",
+	        "# none\n",
+	        DIGITS "\n" DIGITS "\n",
+	        DIGITS "\n" OTHER "\n" OTHER "\n",
+	        DIGITS "\n00\n",
+	        DIGITS OTHER,
+	        DIGITS "\n" OTHER "0",
+	};
+	struct key_ring ring, before;
+
+	memset(&ring, 0xa5, sizeof(ring));
+	before = ring;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(key_ring_parse(bad[i], strlen(bad[i]), &ring), -EINVAL);
+		assert_memory_equal(&ring, &before, sizeof(ring));
+	}
 }
 
 static void a_written_key_reads_back(void **state)
@@ -123,6 +162,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(key_text_may_have_comments_and_space_around),
 	        cmocka_unit_test(anything_else_is_refused_and_leaves_the_result_alone),
+	        cmocka_unit_test(a_file_may_hold_two_keys_and_the_first_comes_first),
+	        cmocka_unit_test(a_ring_of_three_keys_or_of_one_key_twice_is_refused),
 	        cmocka_unit_test(a_written_key_reads_back),
 	        cmocka_unit_test(every_use_has_its_own_key),
 	        cmocka_unit_test(ids_compare_keys_without_showing_them),

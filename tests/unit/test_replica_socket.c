@@ -182,11 +182,36 @@ static void a_peer_with_a_wrong_key_is_not_let_in(void **state)
 	su_root_destroy(root);
 }
 
+/* Each was told of two keys, and looks for the wrong one first. */
+static void peers_find_each_other_while_keys_are_changed(void **state)
+{
+	su_root_t *root = loop_open();
+	struct site a, b;
+	uint8_t secret[32];
+
+	two_sites(&a, &b);
+	memcpy(a.conf.peer_other_public, a.conf.peer_public, 32);
+	key_pair(a.conf.peer_public, secret);
+	memcpy(b.conf.peer_other_public, b.conf.peer_public, 32);
+	key_pair(b.conf.peer_public, secret);
+	site_start(&a, root);
+	site_start(&b, root);
+	replica_role(a.replica, 3, true, 0x101);
+	fill_site(&a, 0, 10);
+	assert_true(wait_until(root, both_up, &a, &b));
+	assert_int_equal(b.table.used, 10);
+	assert_int_equal(replica_counters(a.replica)->replica_key_refused, 0);
+	site_stop(&a);
+	site_stop(&b);
+	su_root_destroy(root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(two_keepers_replicate_over_curve),
 	        cmocka_unit_test(a_peer_with_a_wrong_key_is_not_let_in),
+	        cmocka_unit_test(peers_find_each_other_while_keys_are_changed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

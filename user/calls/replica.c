@@ -22,14 +22,21 @@
 #define TICK_NS       (100 * NS_PER_MS)
 #define MORE_NS       NS_PER_MS
 #define REBIND_NS     NS_PER_S
-#define QUEUE_MSGS    64 /* each way, each socket */
-#define NAME_LEN      8  /* "n15" */
+#define QUEUE_MSGS    64                 /* each way, each socket */
+#define NAME_LEN      8                  /* "n15" */
+#define KEY_NS        (1500 * NS_PER_MS) /* no word for so long: its server has the other key */
 
 struct remote {
 	struct replica *replica;
 	uint8_t node; /* 0 = free */
 	char name[NAME_LEN];
-	uint8_t public_key[32];
+	/* what it proves, and what its own server must: the second while keys are changed */
+	uint8_t public_key[KEY_SLOTS][32];
+	int n_key;
+	int key; /* the one that its server is taken to have */
+	struct mono opened;
+	struct mono heard;
+	struct inaddr16 addr;
 	void *dealer;
 	struct loop_fd watch;
 };
@@ -76,10 +83,13 @@ static bool readable(void *socket)
 
 static const struct remote *peer_by_key(const struct replica *r, const void *key, size_t len)
 {
-	for (int i = 0; i < MAX_NODES; i++)
-		if (r->remotes[i].node && len == sizeof(r->remotes[i].public_key) &&
-		    !memcmp(r->remotes[i].public_key, key, len))
-			return &r->remotes[i];
+	for (int i = 0; i < MAX_NODES; i++) {
+		const struct remote *peer = &r->remotes[i];
+
+		for (int k = 0; peer->node && k < peer->n_key; k++)
+			if (len == sizeof(peer->public_key[k]) && !memcmp(peer->public_key[k], key, len))
+				return peer;
+	}
 	return NULL;
 }
 
@@ -217,6 +227,7 @@ static bool serve_dealer(struct replica *r, struct remote *peer)
 
 	if (n == 0)
 		return false;
+	peer->heard = loop_now();
 	if (n == 1)
 		message_came(r, peer, REPLICA_TO_SERVER, &frame);
 	else
@@ -242,6 +253,96 @@ static int send_message(void *context, enum replica_channel channel, const void 
 	if (rc >= 0)
 		return 0;
 	return errno == EAGAIN ? -EAGAIN : -EHOSTUNREACH;
+}
+
+/* --- sockets ---------------------------------------------------------------- */
+
+static int set_int(void *socket, int option, int value)
+{
+	return zmq_setsockopt(socket, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static void *new_socket(struct replica *r, int type, const struct keeper_conf *conf)
+{
+	void *socket = zmq_socket(r->context, type);
+
+	if (!socket)
+		return NULL;
+	set_int(socket, ZMQ_LINGER, 0);
+	set_int(socket, ZMQ_SNDHWM, QUEUE_MSGS);
+	set_int(socket, ZMQ_RCVHWM, QUEUE_MSGS);
+	if (type == ZMQ_REP)
+		return socket;
+	int64_t max = REPLICA_MESSAGE_MAX;
+
+	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
+	/*
+	 * libzmq 4.3 aborts the process when a connection breaks while its input waits
+	 * for room (out_event() of a heartbeat after the I/O error) or is made again
+	 * meanwhile (restart_input() of the new one; zeromq/libzmq issue 3937). So it has
+	 * no heartbeat, and its input never waits: the sender keeps to REPLICA_WINDOW.
+	 * A connection that is dead without a word ends by TCP's own timers.
+	 */
+	set_int(socket, ZMQ_RCVHWM, 0);
+	set_int(socket, ZMQ_TCP_MAXRT, 2000);
+	set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
+	set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, 1);
+	set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, 1);
+	set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, 2);
+	set_int(socket, ZMQ_HANDSHAKE_IVL, 2000);
+	set_int(socket, ZMQ_IPV6, !addr_is_v4(&conf->node_addr));
+	zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "sipflip", 7);
+	if (zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, conf->replica_secret, 32) < 0 ||
+	    zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, conf->replica_public, 32) < 0) {
+		zmq_close(socket);
+		return NULL;
+	}
+	return socket;
+}
+
+static int watch(struct replica *r, void *socket, struct loop_fd *loop_fd)
+{
+	int fd;
+	size_t len = sizeof(fd);
+
+	if (zmq_getsockopt(socket, ZMQ_FD, &fd, &len) < 0)
+		return -errno;
+	return loop_fd_add(loop_fd, r->root, fd, pump, r);
+}
+
+static void remote_close(struct remote *peer)
+{
+	loop_fd_remove(&peer->watch);
+	if (peer->dealer)
+		zmq_close(peer->dealer);
+	peer->dealer = NULL;
+}
+
+/* From the node's own address: it is the one that the peer's server lets in. */
+static int remote_open(struct remote *peer)
+{
+	struct replica *r = peer->replica;
+	bool v4 = addr_is_v4(&peer->addr);
+	char url[160], here[ADDR_TEXT_LEN], there[ADDR_TEXT_LEN];
+
+	peer->opened = loop_now();
+	peer->dealer = new_socket(r, ZMQ_DEALER, &r->conf);
+	if (!peer->dealer)
+		return -ENOMEM;
+	if (zmq_setsockopt(peer->dealer, ZMQ_CURVE_SERVERKEY, peer->public_key[peer->key], 32) < 0 ||
+	    zmq_setsockopt(peer->dealer, ZMQ_ROUTING_ID, r->name, strlen(r->name)) < 0)
+		return -errno;
+	/* Nothing is queued for a peer that is not there: it would be old when it comes. */
+	set_int(peer->dealer, ZMQ_IMMEDIATE, 1);
+	set_int(peer->dealer, ZMQ_RECONNECT_IVL, 100);
+	set_int(peer->dealer, ZMQ_RECONNECT_IVL_MAX, 1000);
+	set_int(peer->dealer, ZMQ_CONNECT_TIMEOUT, 1000);
+	snprintf(url, sizeof(url), v4 ? "tcp://%s:0;%s:%u" : "tcp://[%s]:0;[%s]:%u",
+	         addr_format(&r->conf.node_addr, here), addr_format(&peer->addr, there),
+	         r->conf.replica_port);
+	if (zmq_connect(peer->dealer, url) < 0)
+		return -errno;
+	return watch(r, peer->dealer, &peer->watch);
 }
 
 /* --- the loop --------------------------------------------------------------- */
@@ -298,12 +399,31 @@ static void bind_router(struct replica *r, struct mono now)
 	r->bind_again = mono_add(now, REBIND_NS);
 }
 
+/*
+ * CURVE's client must know its server's key beforehand. While keys are changed a peer
+ * may have been told of the change sooner or later than this node: what its server
+ * proves then is found by trying. Whom this node lets in is no such question.
+ */
+static void try_other_key(struct remote *peer, struct mono now)
+{
+	if (peer->n_key < 2 || mono_diff(now, peer->opened) < KEY_NS ||
+	    (mono_is_set(peer->heard) && mono_diff(now, peer->heard) < KEY_NS))
+		return;
+	peer->key = !peer->key;
+	remote_close(peer);
+	if (remote_open(peer) < 0)
+		calls_log("replica_peer=%s error=\"no socket: %s\"", peer->name, zmq_strerror(errno));
+}
+
 static void tick(struct replica *r, struct mono now)
 {
 	if (mono_is_set(r->ticked) && mono_diff(now, r->ticked) < TICK_NS)
 		return;
 	r->ticked = now;
 	bind_router(r, now);
+	for (int i = 0; i < MAX_NODES; i++)
+		if (r->remotes[i].node)
+			try_other_key(&r->remotes[i], now);
 	for (int i = 0; i < MAX_SERVICES; i++)
 		if (r->exchanges[i] && r->exchanges[i]->peer)
 			replica_session_tick(&r->exchanges[i]->session, now);
@@ -324,48 +444,6 @@ static void pump(void *arg)
 }
 
 /* --- making it -------------------------------------------------------------- */
-
-static int set_int(void *socket, int option, int value)
-{
-	return zmq_setsockopt(socket, option, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
-static void *new_socket(struct replica *r, int type, const struct keeper_conf *conf)
-{
-	void *socket = zmq_socket(r->context, type);
-
-	if (!socket)
-		return NULL;
-	set_int(socket, ZMQ_LINGER, 0);
-	set_int(socket, ZMQ_SNDHWM, QUEUE_MSGS);
-	set_int(socket, ZMQ_RCVHWM, QUEUE_MSGS);
-	if (type == ZMQ_REP)
-		return socket;
-	int64_t max = REPLICA_MESSAGE_MAX;
-
-	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
-	set_int(socket, ZMQ_HEARTBEAT_IVL, 500);
-	set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, 2000);
-	set_int(socket, ZMQ_HANDSHAKE_IVL, 2000);
-	set_int(socket, ZMQ_IPV6, !addr_is_v4(&conf->node_addr));
-	zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "sipflip", 7);
-	if (zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, conf->replica_secret, 32) < 0 ||
-	    zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, conf->replica_public, 32) < 0) {
-		zmq_close(socket);
-		return NULL;
-	}
-	return socket;
-}
-
-static int watch(struct replica *r, void *socket, struct loop_fd *loop_fd)
-{
-	int fd;
-	size_t len = sizeof(fd);
-
-	if (zmq_getsockopt(socket, ZMQ_FD, &fd, &len) < 0)
-		return -errno;
-	return loop_fd_add(loop_fd, r->root, fd, pump, r);
-}
 
 static int open_sockets(struct replica *r)
 {
@@ -426,9 +504,7 @@ void replica_free(struct replica *r)
 		return;
 	loop_alarm_done(&r->alarm);
 	for (int i = 0; i < MAX_NODES; i++) {
-		loop_fd_remove(&r->remotes[i].watch);
-		if (r->remotes[i].dealer)
-			zmq_close(r->remotes[i].dealer);
+		remote_close(&r->remotes[i]);
 	}
 	loop_fd_remove(&r->router_watch);
 	loop_fd_remove(&r->zap_watch);
@@ -445,29 +521,24 @@ void replica_free(struct replica *r)
 
 static int connect_peer(struct replica *r, struct remote *peer, const struct keeper_conf *conf)
 {
-	char url[80], addr[ADDR_TEXT_LEN];
-	bool v4 = addr_is_v4(&conf->peer_addr);
+	static const uint8_t none[32];
+	char addr[ADDR_TEXT_LEN];
+	int rc;
 
 	peer->replica = r;
+	peer->addr = conf->peer_addr;
 	snprintf(peer->name, sizeof(peer->name), "n%u", conf->peer);
-	memcpy(peer->public_key, conf->peer_public, sizeof(peer->public_key));
-	peer->dealer = new_socket(r, ZMQ_DEALER, conf);
-	if (!peer->dealer)
-		return -ENOMEM;
-	if (zmq_setsockopt(peer->dealer, ZMQ_CURVE_SERVERKEY, conf->peer_public, 32) < 0 ||
-	    zmq_setsockopt(peer->dealer, ZMQ_ROUTING_ID, r->name, strlen(r->name)) < 0)
+	memcpy(peer->public_key[0], conf->peer_public, sizeof(peer->public_key[0]));
+	memcpy(peer->public_key[1], conf->peer_other_public, sizeof(peer->public_key[1]));
+	peer->n_key = memcmp(conf->peer_other_public, none, sizeof(none)) ? 2 : 1;
+	/* Strangers are hung up on before they can say a word, or hold a descriptor for long. */
+	addr_format(&conf->peer_addr, addr);
+	if (zmq_setsockopt(r->router, ZMQ_TCP_ACCEPT_FILTER, addr, strlen(addr)) < 0)
 		return -errno;
-	/* Nothing is queued for a peer that is not there: it would be old when it comes. */
-	set_int(peer->dealer, ZMQ_IMMEDIATE, 1);
-	set_int(peer->dealer, ZMQ_RECONNECT_IVL, 100);
-	set_int(peer->dealer, ZMQ_RECONNECT_IVL_MAX, 1000);
-	set_int(peer->dealer, ZMQ_CONNECT_TIMEOUT, 1000);
-	snprintf(url, sizeof(url), v4 ? "tcp://%s:%u" : "tcp://[%s]:%u", addr_format(&conf->peer_addr, addr),
-	         conf->replica_port);
-	if (zmq_connect(peer->dealer, url) < 0)
-		return -errno;
-	peer->node = conf->peer;
-	return watch(r, peer->dealer, &peer->watch);
+	rc = remote_open(peer);
+	if (rc == 0)
+		peer->node = conf->peer;
+	return rc;
 }
 
 int replica_add_service(struct replica *r, const struct keeper_conf *conf, struct dialog_table *table)

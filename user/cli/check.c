@@ -10,7 +10,7 @@ int cmd_check(const struct cli *cli, int argc, char **argv)
 	static struct config config;
 	const char *path = argc ? argv[0] : cli->config_file;
 	struct config_error error;
-	struct key key;
+	struct key_ring keys;
 	char text[512];
 
 	if (files_config(path, &config, &error)) {
@@ -19,7 +19,7 @@ int cmd_check(const struct cli *cli, int argc, char **argv)
 	}
 	printf("%s: ok: %d node%s, %d service%s\n", path, config.n_node, config.n_node == 1 ? "" : "s",
 	       config.n_service, config.n_service == 1 ? "" : "s");
-	if (files_key(config.key_file, &key, text, sizeof(text)) != FILES_KEY_GOOD)
+	if (files_key(config.key_file, &keys, text, sizeof(text)) != FILES_KEY_GOOD)
 		fprintf(stderr, "%s: warning: %s\n", path, text);
 	return CLI_OK;
 }

@@ -47,6 +47,7 @@ static void clean_texts(union client_record *r)
 		CLEAN(r->instance.version);
 		CLEAN(r->instance.node);
 		CLEAN(r->instance.key_id);
+		CLEAN(r->instance.other_key_id);
 		break;
 	case CTL_SERVICE:
 		CLEAN(r->service.name);
@@ -74,6 +75,11 @@ static void clean_texts(union client_record *r)
 		CLEAN(r->dialog.flow);
 		CLEAN(r->dialog.paired_by);
 		CLEAN(r->dialog.plan);
+		CLEAN(r->dialog.plan_name);
+		for (size_t i = 0; i < sizeof(r->dialog.stream) / sizeof(r->dialog.stream[0]); i++) {
+			CLEAN(r->dialog.stream[i].vip);
+			CLEAN(r->dialog.stream[i].remote);
+		}
 		break;
 	case CTL_OUTCOME:
 		CLEAN(r->outcome.service);

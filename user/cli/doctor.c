@@ -68,10 +68,16 @@ static void check_files(struct doctor *d)
 	d->have_config = true;
 	doctor_ok("%s: %d nodes, %d services", d->cli->config_file, d->config.n_node, d->config.n_service);
 
-	switch (files_key(d->config.key_file, &d->key, text, sizeof(text))) {
+	switch (files_key(d->config.key_file, &d->keys, text, sizeof(text))) {
 	case FILES_KEY_GOOD:
-		key_id(&d->key, id);
+		key_id(&d->keys.key[0], id);
 		doctor_ok("key file %s: key %s, for root only", d->config.key_file, id);
+		if (d->keys.n > 1) {
+			key_id(&d->keys.key[1], id);
+			doctor_ok(
+			        "key file %s: key %s is accepted too, until the keys are changed everywhere",
+			        d->config.key_file, id);
+		}
 		d->have_key = true;
 		break;
 	case FILES_KEY_EXPOSED:

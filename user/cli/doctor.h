@@ -16,7 +16,7 @@ struct doctor {
 	int n_warn;
 	bool have_config, have_key, agent_up;
 	struct config config;
-	struct key key;
+	struct key_ring keys;
 	struct view view; /* of the running agent */
 	int self;         /* own node's number in config, 0 = none of its addresses is here */
 };

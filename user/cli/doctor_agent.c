@@ -21,10 +21,17 @@ static void check_instance(struct doctor *d)
 		doctor_warn(d, "restart sipflipd after an upgrade", "sipflipd is version %s, this is %s",
 		            in->version, SIPFLIP_VERSION);
 	if (d->have_key) {
-		key_id(&d->key, id);
+		key_id(&d->keys.key[0], id);
 		if (strcmp(id, in->key_id))
 			doctor_fail(d, "reload sipflipd, and have the same key file on every node",
 			            "sipflipd uses key %s, the key file holds %s", in->key_id, id);
+		id[0] = '\0';
+		if (d->keys.n > 1)
+			key_id(&d->keys.key[1], id);
+		if (strcmp(id, in->other_key_id))
+			doctor_fail(d, "reload sipflipd, or see who changed the key file",
+			            "sipflipd accepts %s as its second key, the key file holds %s",
+			            in->other_key_id[0] ? in->other_key_id : "none", id[0] ? id : "none");
 	}
 	if (in->log_dropped)
 		doctor_warn(d, "see whether the journal keeps up", "sipflipd lost %llu lines of its log",

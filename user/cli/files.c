@@ -52,7 +52,7 @@ int files_config(const char *path, struct config *ret, struct config_error *ret_
 	return config_parse(text, path, ret, ret_error);
 }
 
-enum files_key_state files_key(const char *path, struct key *ret, char *ret_text, size_t size)
+enum files_key_state files_key(const char *path, struct key_ring *ret, char *ret_text, size_t size)
 {
 	char text[KEY_MAX_BYTES];
 	struct stat st;
@@ -70,11 +70,13 @@ enum files_key_state files_key(const char *path, struct key *ret, char *ret_text
 		         strerror(n < 0 ? -n : errno));
 		return FILES_KEY_UNREADABLE;
 	}
-	n = key_parse(text, (size_t)n, ret);
+	n = key_ring_parse(text, (size_t)n, ret);
 	explicit_bzero(text, sizeof(text));
 	if (n) {
 		snprintf(ret_text, size,
-		         "key file %s is not 64 hex digits; make a new one with sipflip keygen", path);
+		         "key file %s is not 64 hex digits, or two such lines that differ; make a new one "
+		         "with sipflip keygen",
+		         path);
 		return FILES_KEY_BAD;
 	}
 	if (st.st_mode & 077) {

@@ -24,6 +24,6 @@ enum files_key_state {
 };
 
 /* Judges the key file; *ret_text says "what; what to do" unless it is good. */
-enum files_key_state files_key(const char *path, struct key *ret, char *ret_text, size_t size);
+enum files_key_state files_key(const char *path, struct key_ring *ret, char *ret_text, size_t size);
 
 #endif

@@ -243,6 +243,10 @@ static void json_status(const struct view *view)
 	json_text(&j, "node", in->node);
 	json_text(&j, "version", in->version);
 	json_text(&j, "key_id", in->key_id);
+	if (in->other_key_id[0])
+		json_text(&j, "other_key_id", in->other_key_id);
+	else
+		json_null(&j, "other_key_id");
 	json_u64(&j, "pid", in->pid);
 	age(&j, "calls_pid", in->calls_pid, 0);
 	json_u64(&j, "calls_restarts", in->calls_restarts);

@@ -17,6 +17,7 @@ static const char context_replica[crypto_kdf_CONTEXTBYTES] = {'s', 'f', '-', 'r'
 static const uint8_t id_domain[crypto_generichash_KEYBYTES_MIN] = "sipflip key id";
 
 _Static_assert(KEY_BYTES == crypto_kdf_KEYBYTES, "the key is a crypto_kdf master key");
+_Static_assert(KEY_SLOTS == 2, "a key file holds one key, or two");
 _Static_assert(KEY_TEXT_LEN == 2 * KEY_BYTES + 2, "digits, newline, NUL");
 
 static int digit_value(char c)
@@ -35,39 +36,82 @@ static int is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-int key_parse(const char *text, size_t len, struct key *ret)
+/* Steps over white space and comments; false at the end of the text. */
+static int next_word(const char *text, size_t len, size_t *at)
 {
-	struct key key = {0};
-	size_t i = 0, digits = 0;
-	int line_start = 1, ended = 0, r = -EINVAL;
+	size_t i = *at;
 
 	for (; i < len && text[i]; i++) {
-		char c = text[i];
-		int v;
+		int line_start = i == 0 || text[i - 1] == '\n';
 
-		if (line_start && c == '#') {
+		if (line_start && text[i] == '#')
 			while (i + 1 < len && text[i + 1] && text[i + 1] != '\n')
 				i++;
-			continue;
-		}
-		line_start = c == '\n';
-		if (is_space(c)) {
-			ended = digits > 0;
-			continue;
-		}
-		v = digit_value(c);
-		if (v < 0 || ended || digits == 2 * KEY_BYTES)
+		else if (!is_space(text[i]))
+			break;
+	}
+	*at = i;
+	return i < len && text[i];
+}
+
+/* Exactly 64 digits up to white space or the end. */
+static int take_key(const char *text, size_t len, size_t *at, struct key *ret)
+{
+	struct key key = {0};
+	size_t digits = 0, i = *at;
+	int err = -EINVAL;
+
+	for (; i < len && text[i] && !is_space(text[i]); i++) {
+		int v = digit_value(text[i]);
+
+		if (v < 0 || digits == 2 * KEY_BYTES)
 			goto out;
 		key.b[digits / 2] |= (uint8_t)(digits % 2 ? v : v << 4);
 		digits++;
 	}
-	if (digits == 2 * KEY_BYTES) {
-		*ret = key;
-		r = 0;
-	}
+	if (digits != 2 * KEY_BYTES)
+		goto out;
+	*ret = key;
+	*at = i;
+	err = 0;
 out:
 	sodium_memzero(&key, sizeof(key));
-	return r;
+	return err;
+}
+
+int key_ring_parse(const char *text, size_t len, struct key_ring *ret)
+{
+	struct key_ring ring = {0};
+	size_t at = 0;
+	int err = -EINVAL;
+
+	while (next_word(text, len, &at)) {
+		if (ring.n == KEY_SLOTS || take_key(text, len, &at, &ring.key[ring.n]))
+			goto out;
+		ring.n++;
+	}
+	if (!ring.n || (ring.n == 2 && !sodium_memcmp(&ring.key[0], &ring.key[1], sizeof(struct key))))
+		goto out;
+	*ret = ring;
+	err = 0;
+out:
+	sodium_memzero(&ring, sizeof(ring));
+	return err;
+}
+
+int key_parse(const char *text, size_t len, struct key *ret)
+{
+	struct key_ring ring;
+	int err = key_ring_parse(text, len, &ring);
+
+	if (err)
+		return err;
+	if (ring.n == 1)
+		*ret = ring.key[0];
+	else
+		err = -EINVAL;
+	sodium_memzero(&ring, sizeof(ring));
+	return err;
 }
 
 void key_format(const struct key *key, char buf[KEY_TEXT_LEN])

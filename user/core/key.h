@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The shared key: 32 random bytes, in a file as 64 hex digits and a newline.
+ * The shared key: 32 random bytes, in a file as 64 hex digits and a newline. While
+ * keys are changed the file holds two: the first signs, both are accepted.
  * Everything else is derived from it with libsodium's crypto_kdf (BLAKE2b), so
  * that no two uses share a key. Pure: the caller reads the file.
  */
@@ -18,6 +19,15 @@
 struct key {
 	uint8_t b[KEY_BYTES];
 };
+
+/* What a key file holds. */
+struct key_ring {
+	struct key key[KEY_SLOTS];
+	int n;
+};
+
+/* As key_parse, of one key or of two that differ. 0, or -EINVAL with *ret untouched. */
+int key_ring_parse(const char *text, size_t len, struct key_ring *ret);
 
 /* Hex text with surrounding white space and lines starting with '#'. 0, or -EINVAL. */
 int key_parse(const char *text, size_t len, struct key *ret);

@@ -103,7 +103,8 @@ static bool put_instance(struct sentinel *s, struct control_client *c, struct mo
 	};
 
 	snprintf(i.node, sizeof(i.node), "%s", node_name(s, s->node));
-	key_id(&s->key, i.key_id);
+	memcpy(i.key_id, s->key_id[0], sizeof(i.key_id));
+	memcpy(i.other_key_id, s->key_id[1], sizeof(i.other_key_id));
 	return put(c, &i, sizeof(i));
 }
 

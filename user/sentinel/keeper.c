@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #define KEEPER_FDS       (KEEPER_FD_LAST - KEEPER_FD_LINK + 1)
 #define PAUSE_FIRST_NS   (100 * NS_PER_MS)
 #define PAUSE_LONGEST_NS (5 * NS_PER_S)
+#define NICE             (-10)           /* before ordinary work, behind all that is real-time */
 #define CALM_NS          (10 * NS_PER_S) /* having run that long, the pause starts small again */
 
 /* CURVE's secret key is a Curve25519 scalar; libzmq computes the public one from Z85 text. */
@@ -30,6 +32,7 @@ static void replica_public(const uint8_t secret[32], uint8_t ret[32])
 
 	if (zmq_z85_encode(secret_text, secret, 32) && !zmq_curve_public(public_text, secret_text))
 		zmq_z85_decode(ret, public_text);
+	explicit_bzero(secret_text, sizeof(secret_text));
 }
 
 static int other_node(const struct sentinel *s, const struct service *svc)
@@ -84,17 +87,20 @@ static void send_conf(struct sentinel *s, const struct service *svc)
 	snprintf(conf.user, sizeof(conf.user), "%s", s->config.user);
 	snprintf(conf.link_header, sizeof(conf.link_header), "%s", c->link_header);
 	snprintf(conf.event_socket_command, sizeof(conf.event_socket_command), "%s", c->event_socket_command);
-	memcpy(conf.event_socket_password, svc->event_password, sizeof(conf.event_socket_password));
+	memcpy(conf.event_socket_password, s->secrets->event_password[svc->index],
+	       sizeof(conf.event_socket_password));
 	if (plane_steer_key(&s->plane, &conf.steer_key))
 		log_error("service=%s event=call-keeper text=\"no key for steering: rescued calls are not "
 		          "steered\"",
 		          c->name);
-	key_replica_secret(&s->key, s->node, conf.replica_secret);
+	key_replica_secret(&s->secrets->keys.key[0], s->node, conf.replica_secret);
 	replica_public(conf.replica_secret, conf.replica_public);
 	if (peer) {
 		conf.peer_addr = s->config.node[peer].addr;
-		key_replica_secret(&s->key, peer, peer_secret);
-		replica_public(peer_secret, conf.peer_public);
+		for (int i = 0; i < s->secrets->keys.n; i++) {
+			key_replica_secret(&s->secrets->keys.key[i], peer, peer_secret);
+			replica_public(peer_secret, i ? conf.peer_other_public : conf.peer_public);
+		}
 		explicit_bzero(peer_secret, sizeof(peer_secret));
 	}
 	send_to(s, &conf, sizeof(conf));
@@ -159,6 +165,7 @@ static void exec_keeper(const struct sentinel *s, int link)
 	close_range(KEEPER_FD_LAST + 1, ~0U, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpriority(PRIO_PROCESS, 0, NICE); /* where it may not, it runs as it is */
 	execl(s->keeper.path, name ? name + 1 : s->keeper.path, (char *)NULL);
 	_exit(127);
 }

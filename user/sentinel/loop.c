@@ -104,8 +104,8 @@ static void read_messages(struct sentinel *s, struct mono now)
 
 		if (n < 0)
 			return;
-		if (msg_open(buf, (size_t)n, &s->siphash, 1, &msg) || msg.service >= s->n_service ||
-		    msg.sender == s->node) {
+		if (msg_open(buf, (size_t)n, s->secrets->siphash, KEY_SLOTS, &msg) ||
+		    msg.service >= s->n_service || msg.sender == s->node) {
 			s->count.msg_bad++;
 			continue;
 		}

@@ -74,40 +74,6 @@ static int load_config(const char *path, struct config *ret, struct config_error
 	return err;
 }
 
-static int load_key(const char *path, struct key *ret, struct config_error *error)
-{
-	struct stat st;
-	char *text;
-	size_t len;
-	int err;
-
-	if (stat(path, &st) < 0) {
-		snprintf(error->text, sizeof(error->text),
-		         "%s: cannot read the key: %s; make one with: sipflip keygen %s", path,
-		         strerror(errno), path);
-		return -errno;
-	}
-	if (st.st_mode & 077) {
-		snprintf(error->text, sizeof(error->text),
-		         "%s: the key can be read by others (mode %04o); run: chmod 600 %s", path,
-		         st.st_mode & 07777, path);
-		return -EPERM;
-	}
-	text = read_file(path, 4096, &len);
-	if (!text) {
-		snprintf(error->text, sizeof(error->text), "%s: cannot read the key: %s", path,
-		         strerror(errno));
-		return -errno;
-	}
-	err = key_parse(text, len, ret);
-	explicit_bzero(text, len);
-	free(text);
-	if (err)
-		snprintf(error->text, sizeof(error->text),
-		         "%s: not a key: 64 hex digits are wanted; make one with: sipflip keygen", path);
-	return err;
-}
-
 static int find_node(const struct config *c, const char *name)
 {
 	int found = 0;
@@ -182,7 +148,7 @@ static void prepare_services(struct sentinel *s)
 			svc->here |= c->service[i].node[n] == s->node;
 		if (svc->here) {
 			check_service(svc->conf, s->config_path, &svc->iface);
-			if (recover_read_password(svc->conf, svc->event_password, sizeof(svc->event_password),
+			if (recover_read_password(svc->conf, s->secrets->event_password[i], KEEPER_NAME_LEN,
 			                          &error))
 				fatal("%s", error.text);
 			s->has_plane = true;
@@ -203,7 +169,7 @@ static void open_plane(struct sentinel *s)
 	        .config = &s->config,
 	        .pin_dir = s->pin_dir,
 	        .node = s->node,
-	        .key = s->siphash,
+	        .keys = s->secrets->siphash,
 	        .iface = iface,
 	        .here = here,
 	};
@@ -395,8 +361,7 @@ static void hand_over_all(struct sentinel *s)
 	loop_run(s);
 }
 
-static bool passwords_missing(const struct sentinel *s, const struct config *fresh,
-                              struct config_error *error)
+static int passwords_missing(const struct sentinel *s, const struct config *fresh, struct config_error *error)
 {
 	char password[KEEPER_NAME_LEN];
 	int err = 0;
@@ -415,11 +380,19 @@ static void reload(struct sentinel *s)
 {
 	static struct config fresh;
 	struct config_error error;
-	struct key key;
+	struct secrets *secrets = secrets_new();
+	int err;
 
 	s->reload = false;
-	if (load_config(s->config_path, &fresh, &error) || load_key(fresh.key_file, &key, &error) ||
-	    passwords_missing(s, &fresh, &error)) {
+	if (!secrets) {
+		log_error("event=reload-refused text=\"out of memory that may be locked\"");
+		return;
+	}
+	err = load_config(s->config_path, &fresh, &error);
+	err = err ? err : secrets_read_keys(secrets, fresh.key_file, &error);
+	err = err ? err : passwords_missing(s, &fresh, &error);
+	secrets_free(secrets);
+	if (err) {
 		log_error("event=reload-refused text=\"%s\"", error.text);
 		return;
 	}
@@ -512,6 +485,7 @@ int main(int argc, char **argv)
 		fputs(usage_text, stderr);
 		return 2;
 	}
+	secrets_keep();
 	if (sodium_init() < 0)
 		fatal("libsodium does not start");
 	if (load_config(s->config_path, &s->config, &error))
@@ -526,9 +500,13 @@ int main(int argc, char **argv)
 		      s->config_path);
 	if (!s->run_dir)
 		s->run_dir = s->config.run_dir;
-	if (load_key(s->config.key_file, &s->key, &error))
+	s->secrets = secrets_new();
+	if (!s->secrets)
+		fatal("no memory that may be locked, for the keys; raise LimitMEMLOCK");
+	if (secrets_read_keys(s->secrets, s->config.key_file, &error))
 		fatal("%s", error.text);
-	s->siphash = key_siphash(&s->key);
+	for (int i = 0; i < s->secrets->keys.n; i++)
+		key_id(&s->secrets->keys.key[i], s->key_id[i]);
 	make_run_dir(s->run_dir);
 	if (do_unload)
 		return unload(s);

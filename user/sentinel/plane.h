@@ -23,9 +23,9 @@ struct plane_conf {
 	const struct config *config;
 	const char *pin_dir;
 	int node;
-	struct siphash_key key;
-	const struct iface *iface; /* per service */
-	const bool *here;          /* per service: this node has the VIP */
+	const struct siphash_key *keys; /* KEY_SLOTS of them, empty ones all zero */
+	const struct iface *iface;      /* per service */
+	const bool *here;               /* per service: this node has the VIP */
 };
 
 struct plane {

@@ -7,6 +7,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,13 +334,52 @@ static int make_steer_key(int fd)
 	return bpf_map_update_elem(fd, &zero, &key, BPF_ANY);
 }
 
+static bool same_key(const struct siphash_key *a, const struct siphash_key *b)
+{
+	return !sodium_memcmp(a, b, sizeof(*a));
+}
+
+static bool holds_key(const struct siphash_key keys[KEY_SLOTS], const struct siphash_key *key)
+{
+	for (int i = 0; i < KEY_SLOTS; i++)
+		if (same_key(&keys[i], key))
+			return true;
+	return false;
+}
+
+/*
+ * Under running programs: a key that stays is left where it is, so that no message
+ * under it is refused for an instant, whatever the order in the key file has become.
+ */
+static int fill_keys(const struct siphash_key wanted[KEY_SLOTS], int fd)
+{
+	static const struct siphash_key none;
+	struct siphash_key now[KEY_SLOTS];
+	int err = 0;
+
+	for (uint32_t slot = 0; slot < KEY_SLOTS && !err; slot++)
+		err = bpf_map_lookup_elem(fd, &slot, &now[slot]);
+	for (uint32_t slot = 0; slot < KEY_SLOTS && !err; slot++) {
+		const struct siphash_key *fresh = &none;
+
+		if (!same_key(&now[slot], &none) && holds_key(wanted, &now[slot]))
+			continue;
+		for (int i = KEY_SLOTS - 1; i >= 0; i--)
+			if (!same_key(&wanted[i], &none) && !holds_key(now, &wanted[i]))
+				fresh = &wanted[i];
+		now[slot] = *fresh;
+		err = bpf_map_update_elem(fd, &slot, fresh, BPF_ANY);
+	}
+	explicit_bzero(now, sizeof(now));
+	return err;
+}
+
 static int fill_maps(struct plane_loader *l)
 {
 	const struct config *c = l->conf->config;
 	const int *fd = l->plane->objects->map_fd;
 	static const struct inaddr16 any;
-	uint32_t slot = 0;
-	int err = bpf_map_update_elem(fd[PLANE_MAP_keys], &slot, &l->conf->key, BPF_ANY);
+	int err = fill_keys(l->conf->keys, fd[PLANE_MAP_keys]);
 
 	err = err ? err : make_steer_key(fd[PLANE_MAP_steer_key]);
 	clear_endpoints(fd[PLANE_MAP_endpoints]);

@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "addr.h"
 #include "log.h"
+#include "secrets.h"
 
 #define OUTPUT_READS 16 /* a turn; what does not fit waits for the next one */
 
@@ -185,36 +185,26 @@ int recover_read_password(const struct config_service *conf, char *ret, size_t s
                           struct config_error *ret_error)
 {
 	const char *path = conf->event_socket_password_file;
-	char text[128] = "";
-	struct stat st;
+	char text[128];
 	size_t len;
-	FILE *f;
+	int n;
 
 	ret[0] = '\0';
 	if (!path[0])
 		return 0;
-	f = fopen(path, "re");
-	if (!f || fstat(fileno(f), &st) < 0) {
-		int err = errno;
-
+	n = secrets_read_file(path, text, sizeof(text));
+	if (n == -EPERM) {
+		snprintf(ret_error->text, sizeof(ret_error->text),
+		         "%s: the password can be read by others; make it 0600", path);
+		return n;
+	}
+	if (n < 0) {
 		snprintf(ret_error->text, sizeof(ret_error->text),
 		         "%s: service \"%s\": cannot read the event socket's password: %s; write it there, "
 		         "readable by root only",
-		         path, conf->name, strerror(err));
-		if (f)
-			fclose(f);
-		return -err;
+		         path, conf->name, strerror(-n));
+		return n;
 	}
-	if (st.st_mode & 077) {
-		snprintf(ret_error->text, sizeof(ret_error->text),
-		         "%s: the password can be read by others (mode %04o); make it 0600", path,
-		         st.st_mode & 07777);
-		fclose(f);
-		return -EPERM;
-	}
-	if (!fgets(text, sizeof(text), f))
-		text[0] = '\0';
-	fclose(f);
 	len = strcspn(text, "\r\n");
 	text[len] = '\0';
 	if (!len || len >= size) {

@@ -16,11 +16,11 @@
 #include "config.h"
 #include "echo.h"
 #include "iface.h"
-#include "key.h"
 #include "lease.h"
 #include "mono.h"
 #include "plane.h"
 #include "recover.h"
+#include "secrets.h"
 #include "sipflip/control.h"
 #include "sipflip/keeper.h"
 #include "warm.h"
@@ -45,10 +45,9 @@ struct service {
 	enum cause death; /* how the kernel saw it end */
 	bool was_healthy;
 	struct keeper_calls calls;
-	char event_password[KEEPER_NAME_LEN]; /* of the server's event socket, read at the start */
-	struct recover recover;               /* the configured command after a takeover */
-	struct warm warm;                     /* next hops of the phones, kept resolved */
-	struct ctl_takeover *takeover;        /* the one that runs or was last, NULL = none */
+	struct recover recover;        /* the configured command after a takeover */
+	struct warm warm;              /* next hops of the phones, kept resolved */
+	struct ctl_takeover *takeover; /* the one that runs or was last, NULL = none */
 	struct mono fenced_at;
 	struct mono resigned_at;
 	enum lease_state told_state; /* last one logged and told to the call keeper */
@@ -98,8 +97,8 @@ struct sentinel {
 	const char *pin_dir;
 	char **argv;
 	int node;
-	struct key key;
-	struct siphash_key siphash;
+	struct secrets *secrets;
+	char key_id[KEY_SLOTS][16]; /* what may be shown of the keys; "" = no second one */
 	bool has_plane;
 	struct plane plane;
 	uint64_t incarnation; /* of a node without maps: the witness */

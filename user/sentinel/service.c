@@ -124,7 +124,7 @@ static void send_message(struct sentinel *s, struct service *svc, uint8_t node, 
 	const uint8_t *mac = unknown;
 	struct wire_msg wire;
 
-	msg_seal(msg, &s->siphash, &wire);
+	msg_seal(msg, &s->secrets->siphash[0], &wire);
 	if (svc->here)
 		mac = s->plane.peers[svc->index * MAX_NODES + node].mac;
 	if (memcmp(mac, unknown, sizeof(unknown)) &&
@@ -432,7 +432,7 @@ static void flipped_by_resign(struct sentinel *s, struct service *svc, const str
 	struct lease_view view = service_view(s, svc, clock_now());
 	struct msg msg;
 
-	if (msg_open(&event->msg, sizeof(event->msg), &s->siphash, 1, &msg))
+	if (msg_open(&event->msg, sizeof(event->msg), s->secrets->siphash, KEY_SLOTS, &msg))
 		return;
 	lease_resigned_to_us(&svc->lease, &msg, &view, &out);
 	finish(s, svc, &out, &view);
