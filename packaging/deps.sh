@@ -9,7 +9,7 @@ bpftool libbpf-dev libelf-dev zlib1g-dev
 libsodium-dev libconfuse-dev libsystemd-dev
 libsofia-sip-ua-dev libprotobuf-c-dev protobuf-c-compiler libzmq3-dev libseccomp-dev
 libcmocka-dev
-iproute2 iptables ethtool util-linux procps iputils-arping iputils-ping man-db python3 jq
+iproute2 iptables openssl ethtool util-linux procps iputils-arping iputils-ping man-db python3 jq
 baresip-core kamailio sip-tester sipsak tshark tcpdump keepalived
 "
 missing=

@@ -9,6 +9,8 @@
 #   p1 ──INVITE sip:p2@VIP──▶ b2bua on the VIP ──INVITE sip:p2@VIP──▶ p2
 #   RTP, PCMU every 20 ms:  p1 ◀──▶ VIP:30000-30999 ◀──▶ p2
 #
+# What is in CONFIG_MORE (lines) and ACCOUNT_MORE (";parameter"s) goes into each program's.
+#
 # NS is the full name of a network namespace, DIR a folder of the caller's for
 # one program's files: config, accounts, log, pid.
 
@@ -52,6 +54,7 @@ phone_config() { # ADDR PLAYER SOURCE RTP_PORTS
 		module_app account.so
 		module_app menu.so
 		module_app ctrl_tcp.so
+		${CONFIG_MORE:-}
 	EOF
 }
 
@@ -93,8 +96,8 @@ start_b2bua() { # NS ADDR DIR [CALLEE-ADDR[:PORT]]
 		echo module_app b2bua.so
 	} >"$dir/config"
 	cat >"$dir/accounts" <<-EOF
-		<sip:b2bua@$addr>;regint=0;b2bua=inbound;audio_codecs=pcmu;ptime=20
-		<sip:out@$addr>;regint=0;b2bua=outbound;outbound="sip:$callee";audio_codecs=pcmu;ptime=20
+		<sip:b2bua@$addr>;regint=0;b2bua=inbound;audio_codecs=pcmu;ptime=20${ACCOUNT_MORE:-}
+		<sip:out@$addr>;regint=0;b2bua=outbound;outbound="sip:$callee";audio_codecs=pcmu;ptime=20${ACCOUNT_MORE:-}
 	EOF
 	media_from "$ns" "$addr" || return
 	baresip_run "$ns" "$dir" "$addr"
@@ -108,7 +111,7 @@ start_phone() { # NS NAME ADDR TONE_HZ DIR [auto|manual]
 		phone_config "$addr" aubridge,ear "ausine,$tone_hz" 20000-20999
 		printf '%s\n' 'ausrc_srate 48000' 'ausrc_channels 2' # all that ausine can do
 	} >"$dir/config"
-	echo "<sip:$name@$addr>;regint=0;answermode=$answer;audio_codecs=pcmu;ptime=20" >"$dir/accounts"
+	echo "<sip:$name@$addr>;regint=0;answermode=$answer;audio_codecs=pcmu;ptime=20${ACCOUNT_MORE:-}" >"$dir/accounts"
 	baresip_run "$ns" "$dir" "$addr"
 }
 
@@ -143,7 +146,7 @@ start_ivr() { # NS ADDR TONE_HZ DIR
 		phone_config "$addr" aubridge,ear "ausine,$tone_hz" 30000-30999
 		printf '%s\n' 'ausrc_srate 48000' 'ausrc_channels 2'
 	} >"$dir/config"
-	echo "<sip:ivr@$addr>;regint=0;answermode=auto;audio_codecs=pcmu;ptime=20" >"$dir/accounts"
+	echo "<sip:ivr@$addr>;regint=0;answermode=auto;audio_codecs=pcmu;ptime=20${ACCOUNT_MORE:-}" >"$dir/accounts"
 	media_from "$ns" "$addr" || return
 	baresip_run "$ns" "$dir" "$addr"
 }
