@@ -53,13 +53,16 @@ int link_check(const void *buf, size_t len)
 	return 0;
 }
 
+#define ENDS(text) (memchr(text, 0, sizeof(text)) != NULL)
+
 static bool conf_is_good(const struct keeper_conf *c, const struct keeper_conf *others, int n)
 {
 	for (int i = 0; i < n; i++)
 		if (others[i].head.service == c->head.service)
 			return false;
-	return memchr(c->name, 0, sizeof(c->name)) && memchr(c->user, 0, sizeof(c->user)) && c->user[0] &&
-	       c->sip_port && c->max_dialogs && c->node && c->node < MAX_NODES && c->peer < MAX_NODES;
+	return ENDS(c->name) && ENDS(c->user) && ENDS(c->link_header) && ENDS(c->event_socket_password) &&
+	       ENDS(c->event_socket_command) && c->user[0] && c->sip_port && c->max_dialogs && c->node &&
+	       c->node < MAX_NODES && c->peer < MAX_NODES;
 }
 
 int link_read_conf(int fd, struct keeper_conf conf[MAX_SERVICES], int *ret_n)

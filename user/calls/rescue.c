@@ -12,6 +12,7 @@
 #include <sofia-sip/nta_tag.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/su_tagarg.h>
+#include <sofia-sip/tport_tag.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,8 +189,9 @@ static int open_agent(struct rescue *rescue)
 	snprintf(url, sizeof(url), "sip:%s:%u;transport=udp", host, rescue->conf.rescue_port);
 	name_agent(rescue, host);
 	errno = 0;
-	rescue->agent = nta_agent_create(rescue->root, (url_string_t *)url, on_stray, rescue, NTATAG_UA(1),
-	                                 NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), TAG_END());
+	rescue->agent =
+	        nta_agent_create(rescue->root, (url_string_t *)url, on_stray, rescue, NTATAG_UA(1),
+	                         NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), TPTAG_STUN_SERVER(0), TAG_END());
 	if (!rescue->agent)
 		return errno ? -errno : -EADDRNOTAVAIL;
 	rescue->leg = nta_leg_tcreate(rescue->agent, on_request, rescue, NTATAG_NO_DIALOG(1), TAG_END());
