@@ -105,6 +105,8 @@ static __always_inline void record_head(struct capture_record *record, const str
 	}
 
 CAPTURE_CLASS(456)
+CAPTURE_CLASS(712)
+CAPTURE_CLASS(968)
 CAPTURE_CLASS(1480)
 CAPTURE_CLASS(8136)
 CAPTURE_CLASS(65536)
@@ -113,6 +115,10 @@ static __always_inline enum reason capture_copy(struct __sk_buff *skb, const str
 {
 	if (d->len <= 456)
 		return capture_456(skb, d);
+	if (d->len <= 712)
+		return capture_712(skb, d);
+	if (d->len <= 968)
+		return capture_968(skb, d);
 	if (d->len <= 1480)
 		return capture_1480(skb, d);
 	if (d->len <= 8136)

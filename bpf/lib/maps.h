@@ -15,7 +15,7 @@
 #include "sipflip/abi.h"
 
 #define EVENTS_BYTES  (256 * 1024)
-#define CAPTURE_BYTES (8 * 1024 * 1024)
+#define CAPTURE_BYTES (32 * 1024 * 1024)
 #define HELD_BYTES    (1024 * 1024)
 #define MEDIA_BYTES   (256 * 1024)
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Whole SIP datagrams as the cgroup_skb programs copy them into the ring buffer
- * `capture` (8 MiB). Writer: capture.bpf.c. Reader: sipflip-calls, which
+ * `capture` (32 MiB). Writer: capture.bpf.c. Reader: sipflip-calls, which
  * inherits the map's descriptor. Part of the map ABI.
  *
  * A record is reserved in the smallest class that holds it: payload of up to
- * 456, 1,480, 8,136 or 65,536 bytes; len says how much of data[] is payload.
+ * 456, 712, 968, 1,480, 8,136 or 65,536 bytes; len says how much of data[] is payload.
  * Datagrams whose two ends are both the same VIP (the prober's own OPTIONS on
  * loopback) are not captured.
  */

@@ -318,7 +318,7 @@ static bool knows_better(struct replica_session *s, const struct dialog *record)
 	own = dialog_find(s->table, s->service, record->call_id, record->local_tag, record->remote_tag);
 	return own && !(own->flags & ~record->flags & DIALOG_INCOMPLETE) &&
 	       (own->local_cseq > record->local_cseq || own->remote_cseq > record->remote_cseq ||
-	               own->state > record->state);
+	        own->state > record->state);
 }
 
 /* Its BYE passed here before the peer could give it back. */

@@ -162,6 +162,15 @@ static void find_sdp(su_home_t *home, const sip_t *sip, struct sip_event *ev)
 		}
 }
 
+/* An INVITE, or, where that was missed, the server's answer to it or its ACK. */
+static bool may_make(const struct sip_event *ev)
+{
+	if (ev->verb == SIP_VERB_ACK)
+		return ev->out;
+	return ev->verb == SIP_VERB_INVITE &&
+	       (!ev->status || (ev->out && ev->status >= 200 && ev->status < 300));
+}
+
 static void fill(struct track *track, su_home_t *home, const sip_t *sip, struct sip_event *ev)
 {
 	const sip_session_expires_t *se = sip->sip_session_expires;
@@ -173,13 +182,16 @@ static void fill(struct track *track, su_home_t *home, const sip_t *sip, struct 
 	ev->from_tag = sip->sip_from->a_tag;
 	ev->to_tag = sip->sip_to->a_tag;
 	ev->from_user = sip->sip_from->a_url->url_user;
+	ev->to_user = sip->sip_to->a_url->url_user;
+	ev->branch = sip->sip_via ? sip->sip_via->v_branch : NULL;
 	ev->refresher_uas = -1;
 	/* Only what makes a dialog needs them as text. */
-	if (ev->verb == SIP_VERB_INVITE && !ev->status) {
+	if (may_make(ev)) {
 		ev->from = name_addr(home, sip->sip_from);
 		ev->to = name_addr(home, sip->sip_to);
-		ev->asserted_user = asserted_user(home, sip);
 	}
+	if (ev->verb == SIP_VERB_INVITE && !ev->status)
+		ev->asserted_user = asserted_user(home, sip);
 	if (sip->sip_request) {
 		ev->request_uri = url_as_string(home, sip->sip_request->rq_url);
 		ev->request_user = sip->sip_request->rq_url->url_user;
@@ -188,6 +200,8 @@ static void fill(struct track *track, su_home_t *home, const sip_t *sip, struct 
 		ev->contact = url_as_string(home, sip->sip_contact->m_url);
 	if (ev->verb == SIP_VERB_INVITE)
 		ev->record_route = record_routes(home, sip->sip_record_route);
+	if (ev->verb == SIP_VERB_ACK && ev->out)
+		ev->route = record_routes(home, sip->sip_route);
 	ev->session_id = bare_value(home, unknown_header(sip, "Session-ID"));
 	if (track->link_header[0])
 		ev->link = bare_value(home, unknown_header(sip, track->link_header));

@@ -21,8 +21,8 @@ static const char *text_of(const char *text)
  * pointed to, and copied when the draft is entered. What does not fit is left out:
  * a cut header would be worse than none.
  */
-static void keep(struct dialog_table *table, struct dialog *d, const char **field, size_t size,
-                 const char *value)
+void dialog_draft_keep(struct dialog_table *table, struct dialog *d, const char **field, size_t size,
+                       const char *value)
 {
 	if (!value || !value[0])
 		return;
@@ -33,7 +33,7 @@ static void keep(struct dialog_table *table, struct dialog *d, const char **fiel
 	}
 	*field = value;
 }
-#define KEEP(field, size, value) keep(table, d, &d->field, size, value)
+#define KEEP(field, size, value) dialog_draft_keep(table, d, &d->field, size, value)
 
 /* Optional help for people and for pairing: too long is simply not kept. */
 static void keep_short(const char **field, size_t size, const char *value)
@@ -98,8 +98,7 @@ static void set_route(struct dialog_table *table, struct dialog *d, const char *
 	d->route = route;
 }
 
-/* What any message of a dialog tells. */
-static void note_message(struct dialog_table *table, struct dialog *d, const struct sip_event *ev)
+void dialog_draft_message(struct dialog_table *table, struct dialog *d, const struct sip_event *ev)
 {
 	d->at_changed = ev->at;
 	/* Where the phone really is: the source of what it sends, or until then where the server sends. */
@@ -116,6 +115,7 @@ static void note_message(struct dialog_table *table, struct dialog *d, const str
 		d->flags |= ev->supports & DIALOG_SUPPORTS;
 	if (ev->sdp && ev->sdp_len)
 		dialog_draft_sdp(table, d, ev->out, ev->sdp, ev->sdp_len);
+	dialog_heal_note(table, d);
 }
 
 /* Of a call's own methods only: SUBSCRIBE, OPTIONS or REGISTER have tags as well and are none of ours. */
@@ -163,7 +163,7 @@ static bool same_invite(const struct dialog *d, const struct sip_event *ev)
 	return !strcmp(server ? d->local_tag : d->remote_tag, text_of(ev->from_tag));
 }
 
-static struct dialog *find_half_open(struct dialog_table *table, const struct sip_event *ev)
+struct dialog *dialog_find_half_open(struct dialog_table *table, const struct sip_event *ev)
 {
 	struct dialog *d = dialog_first_of_call_id(table, ev->service, ev->call_id);
 
@@ -183,8 +183,7 @@ static void keep_invite(struct dialog *d, const struct sip_event *ev)
 	d->invite_len = fits && ev->whole ? (uint16_t)ev->whole_len : 0;
 }
 
-/* A dialog of this message's Call-ID that nothing is known of yet. */
-static void blank(const struct dialog_table *table, const struct sip_event *ev, struct dialog *ret)
+void dialog_draft_blank(const struct dialog_table *table, const struct sip_event *ev, struct dialog *ret)
 {
 	*ret = (struct dialog){.service = ev->service, .call_id = ev->call_id, .origin = table->origin};
 	dialog_fill_blanks(ret);
@@ -200,11 +199,11 @@ static struct dialog *on_first_invite(struct dialog_table *table, const struct s
 	for (; at; at = dialog_next_same_call_id(table, at))
 		if (same_invite(at, ev) && at->invite_cseq == ev->cseq)
 			return NULL; /* retransmission */
-	at = find_half_open(table, ev);
+	at = dialog_find_half_open(table, ev);
 	if (at)
 		*d = *at;
 	else
-		blank(table, ev, d);
+		dialog_draft_blank(table, ev, d);
 	d->role = ev->out ? DIALOG_UAC : DIALOG_UAS;
 	d->at_invite = ev->at;
 	d->invite_cseq = ev->cseq;
@@ -229,7 +228,7 @@ static struct dialog *on_first_invite(struct dialog_table *table, const struct s
 	keep_short(&d->callee, DIALOG_USER_LEN, ev->request_user);
 	keep_short(&d->asserted, DIALOG_USER_LEN, ev->asserted_user);
 	note_contact(table, d, ev);
-	note_message(table, d, ev);
+	dialog_draft_message(table, d, ev);
 	return dialog_enter(table, at, d);
 }
 
@@ -248,8 +247,8 @@ static struct dialog *on_dialog_request(struct dialog_table *table, struct dialo
 		*cseq = ev->cseq;
 	}
 	note_contact(table, d, ev);
-	note_message(table, d, ev);
-	if (ev->verb == SIP_VERB_ACK && d->state != DIALOG_EARLY)
+	dialog_draft_message(table, d, ev);
+	if (ev->verb == SIP_VERB_ACK)
 		d->acked = 1;
 	if (ev->verb == SIP_VERB_BYE) /* RFC 3261 15.1: over as soon as it is sent */
 		dialog_draft_state(table, d, DIALOG_ENDED, ev->at);
@@ -294,12 +293,12 @@ static void copy_sibling(struct dialog *d, const struct dialog *sibling)
 /*
  * A response to the first INVITE brought a tag that no dialog has yet: the
  * half-open one becomes it (*ret_at); a further tag is a fork (12.1.2) and starts as
- * a copy (*ret_at NULL). False: neither is there, or there are too many.
+ * a copy (*ret_at NULL), and so does one whose INVITE was missed. False: none of this, or too many.
  */
 static bool draft_new_tag(struct dialog_table *table, const struct sip_event *ev, struct dialog *draft,
-                          struct dialog **ret_at)
+                          struct dialog **ret_at, char target[DIALOG_GUESS_LEN])
 {
-	struct dialog *d = find_half_open(table, ev), *sibling = NULL, *s;
+	struct dialog *d = dialog_find_half_open(table, ev), *sibling = NULL, *s;
 
 	*ret_at = d;
 	if (d) {
@@ -311,13 +310,13 @@ static bool draft_new_tag(struct dialog_table *table, const struct sip_event *ev
 				sibling = s;
 		if (!sibling) {
 			count_unknown(table, ev);
-			return false;
+			return dialog_heal_invite(table, ev, draft, target);
 		}
 		if (count_forks(table, ev) >= DIALOG_FORKS) {
 			table->counters.dialog_fork_limit++;
 			return false;
 		}
-		blank(table, ev, draft);
+		dialog_draft_blank(table, ev, draft);
 		copy_sibling(draft, sibling);
 	}
 	draft->local_tag = local_tag(ev);
@@ -325,8 +324,7 @@ static bool draft_new_tag(struct dialog_table *table, const struct sip_event *ev
 	return true;
 }
 
-/* 3xx..6xx to the first INVITE: none of its dialogs comes to be (RFC 3261 12.3). */
-static struct dialog *on_invite_refused(struct dialog_table *table, const struct sip_event *ev)
+struct dialog *dialog_invite_refused(struct dialog_table *table, const struct sip_event *ev)
 {
 	struct dialog *d = dialog_first_of_call_id(table, ev->service, ev->call_id), *next, *changed = NULL;
 
@@ -335,6 +333,10 @@ static struct dialog *on_invite_refused(struct dialog_table *table, const struct
 		if (!same_invite(d, ev) || d->invite_cseq != ev->cseq || d->state != DIALOG_EARLY)
 			continue;
 		if (dialog_is_half_open(d)) {
+			/* its ACK is not to be taken for that of a dialog */
+			if (from_server(ev))
+				dialog_gone_note(table, &(struct dialog_key){ev->service, ev->call_id,
+				                                             local_tag(ev), remote_tag(ev)});
 			dialog_slot_drop(table, d);
 			continue;
 		}
@@ -357,7 +359,7 @@ static void note_progress(struct dialog *d, const struct sip_event *ev)
 /* 100, or an old 18x without a tag: the transaction goes on, there is no dialog yet. */
 static struct dialog *on_tagless_progress(struct dialog_table *table, const struct sip_event *ev)
 {
-	struct dialog *d = find_half_open(table, ev);
+	struct dialog *d = dialog_find_half_open(table, ev);
 
 	if (!d || d->invite_cseq != ev->cseq || ev->status >= 200 || d->progress == ev->status ||
 	    (ev->status == 100 && d->progress))
@@ -373,20 +375,20 @@ static struct dialog *on_invite_answer(struct dialog_table *table, struct dialog
                                        const struct sip_event *ev)
 {
 	struct dialog draft, *d = &draft;
-	char route[DIALOG_ROUTE_LEN];
+	char route[DIALOG_ROUTE_LEN], target[DIALOG_GUESS_LEN];
 	bool fork = false;
 
 	if (at) {
 		*d = *at;
 	} else {
-		if (!draft_new_tag(table, ev, d, &at))
+		if (!draft_new_tag(table, ev, d, &at, target))
 			return NULL;
 		fork = !at;
 	}
 	if (d->state == DIALOG_ENDED)
 		return NULL;
 	note_contact(table, d, ev);
-	note_message(table, d, ev);
+	dialog_draft_message(table, d, ev);
 	note_progress(d, ev);
 	/* The UAC's route set is that of the 2xx, RFC 3261 13.2.2.4. */
 	if (d->role == DIALOG_UAC && d->state == DIALOG_EARLY)
@@ -397,7 +399,7 @@ static struct dialog *on_invite_answer(struct dialog_table *table, struct dialog
 		dialog_draft_state(table, d, DIALOG_CONFIRMED, ev->at);
 	}
 	at = dialog_enter(table, at, d);
-	table->counters.dialog_forked += at && fork;
+	table->counters.dialog_forked += at && fork && !(at->flags & DIALOG_INCOMPLETE);
 	return at;
 }
 
@@ -405,13 +407,16 @@ static struct dialog *on_dialog_response(struct dialog_table *table, struct dial
                                          const struct sip_event *ev)
 {
 	struct dialog draft = *at, *d = &draft;
+	bool done = ev->status >= 200 && ev->status < 300;
 
-	note_message(table, d, ev);
-	if (ev->status >= 200 && ev->status < 300) {
+	if (done)
 		note_contact(table, d, ev);
-		if (refreshes_target(ev))
-			note_session_timer(d, ev);
-	}
+	if (done && refreshes_target(ev))
+		note_session_timer(d, ev);
+	dialog_draft_message(table, d, ev);
+	/* What the server answers, the phone has asked: also when that was missed. */
+	if (ev->out && ev->cseq > d->remote_cseq)
+		d->remote_cseq = ev->cseq;
 	/* RFC 3261 12.2.1.2: 481 and 408 end it. A 401 to BYE means that it was not over yet. */
 	if ((ev->status == 481 || ev->status == 408) && ev->verb != SIP_VERB_CANCEL &&
 	    ev->verb != SIP_VERB_PRACK && ev->verb != SIP_VERB_SUBSCRIPTION)
@@ -419,6 +424,10 @@ static struct dialog *on_dialog_response(struct dialog_table *table, struct dial
 	else if (ev->verb == SIP_VERB_BYE && (ev->status == 401 || ev->status == 407) && d->at_answer.ns &&
 	         d->state == DIALOG_ENDED)
 		dialog_draft_state(table, d, DIALOG_CONFIRMED, ev->at);
+	else if (ev->verb == SIP_VERB_BYE && done && dialog_is_up(d)) {
+		table->counters.dialog_missed_bye++;
+		dialog_draft_state(table, d, DIALOG_ENDED, ev->at);
+	}
 	return dialog_enter(table, at, d);
 }
 
@@ -430,7 +439,7 @@ static struct dialog *on_response(struct dialog_table *table, const struct sip_e
 	if (first && d && !same_invite(d, ev))
 		first = false; /* a re-INVITE of the other side whose number happens to be the same */
 	if (first && ev->status >= 300)
-		return on_invite_refused(table, ev);
+		return dialog_invite_refused(table, ev);
 	if (ev->status == 100 || !ev->to_tag || !ev->to_tag[0])
 		return first ? on_tagless_progress(table, ev) : NULL;
 	if (first)
@@ -460,6 +469,8 @@ struct dialog *dialog_table_event(struct dialog_table *table, const struct sip_e
 	if (!ev->to_tag || !ev->to_tag[0])
 		return ev->verb == SIP_VERB_INVITE ? on_first_invite(table, ev) : NULL;
 	d = dialog_find(table, ev->service, ev->call_id, local_tag(ev), remote_tag(ev));
+	if (ev->verb == SIP_VERB_ACK && (!d || d->state == DIALOG_EARLY))
+		return dialog_heal_answer(table, d, ev);
 	if (!d) {
 		count_unknown(table, ev);
 		if (ev->verb == SIP_VERB_BYE)

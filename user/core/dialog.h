@@ -84,6 +84,8 @@ enum dialog_paired {
 	0x4 /* its INVITE was longer than DIALOG_INVITE_LEN: cannot be taken over while it rings */
 #define DIALOG_JOINED                                                                                        \
 	0x8 /* rejoined: its media is the local server's, its signalling stays with sipflip-calls */
+#define DIALOG_INCOMPLETE                                                                                    \
+	0x10 /* a message that made it was not captured, and no later one has told all of it */
 /* what the phone said it understands, in Allow and Supported */
 #define DIALOG_ALLOWS_UPDATE   0x100
 #define DIALOG_SUPPORTS_TIMER  0x200
@@ -219,11 +221,14 @@ struct sip_event {
 	const char *from_user;
 	const char *to;
 	const char *to_tag;
+	const char *to_user;
+	const char *branch; /* of the topmost Via */
 	const char *request_uri;
 	const char *request_user;
 	const char *asserted_user;
 	const char *contact;      /* first Contact's URI */
 	const char *record_route; /* all values in the order of the message, comma separated */
+	const char *route;        /* the same of an ACK */
 	const char *link;         /* value of the configured header */
 	const char *session_id;   /* sender's UUID */
 	uint32_t session_expires_s;
@@ -248,6 +253,11 @@ struct sip_event {
 	X(dialog_memory_full, "message not kept whole: the dialogs' text has used up its budget")            \
 	X(dialog_silent, "dialogs ended because neither message nor media came any more")                    \
 	X(dialog_unknown, "in-dialog message of a dialog that is not in the table")                          \
+	X(dialog_missed_invite,                                                                              \
+	  "dialogs known from their answer or its ACK only: the INVITE was not captured")                    \
+	X(dialog_missed_answer, "dialogs known to be answered from the ACK only")                            \
+	X(dialog_missed_bye, "dialogs known to be over from the answer to the BYE only")                     \
+	X(dialog_completed, "of the dialogs with a missed message, those that later ones told all of")       \
 	X(dialog_key_too_long, "message not tracked: Call-ID or tag longer than the table keeps")            \
 	X(dialog_field_too_long, "header longer than its field: the dialog is marked not rescuable")         \
 	X(dialog_sdp_too_long, "SDP longer than the table keeps")                                            \

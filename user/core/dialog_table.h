@@ -8,7 +8,8 @@
 
 #include "dialog.h"
 
-#define DIALOG_NIL UINT32_MAX
+#define DIALOG_NIL       UINT32_MAX
+#define DIALOG_GUESS_LEN (DIALOG_USER_LEN + 64) /* of a target made from where a phone's datagrams go */
 
 struct dialog_slot {
 	uint32_t next_call_id; /* also the free list's link */
@@ -37,6 +38,29 @@ void dialog_touch(struct dialog_table *table, struct dialog *dialog);
 struct dialog *dialog_first_of_call_id(const struct dialog_table *table, uint8_t service,
                                        const char *call_id);
 void dialog_set_call(struct dialog_table *table, struct dialog *dialog, uint64_t call);
+
+/* --- dialog.c: on drafts, shared with dialog_heal.c --- */
+
+/* What any message of a dialog tells. */
+void dialog_draft_message(struct dialog_table *table, struct dialog *draft, const struct sip_event *ev);
+/* A dialog of this message's Call-ID that nothing is known of yet. */
+void dialog_draft_blank(const struct dialog_table *table, const struct sip_event *ev, struct dialog *ret);
+/* Copies value to the field, or counts and marks that it is too long. */
+void dialog_draft_keep(struct dialog_table *table, struct dialog *draft, const char **field, size_t size,
+                       const char *value);
+struct dialog *dialog_find_half_open(struct dialog_table *table, const struct sip_event *ev);
+/* 3xx..6xx to the first INVITE: none of its dialogs comes to be (RFC 3261 12.3). */
+struct dialog *dialog_invite_refused(struct dialog_table *table, const struct sip_event *ev);
+
+/* --- dialog_heal.c --- */
+
+/* The server answers an INVITE that nobody saw. False: it is none, or says too little. */
+bool dialog_heal_invite(struct dialog_table *table, const struct sip_event *answer, struct dialog *ret_draft,
+                        char target[DIALOG_GUESS_LEN]);
+/* An ACK of an INVITE whose answer nobody saw; at NULL = nothing with its tags is known. */
+struct dialog *dialog_heal_answer(struct dialog_table *table, struct dialog *at, const struct sip_event *ack);
+/* Clears DIALOG_INCOMPLETE of a draft that has everything now. */
+void dialog_heal_note(struct dialog_table *table, struct dialog *draft);
 
 /* --- dialog_set.c: on drafts --- */
 
