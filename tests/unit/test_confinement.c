@@ -446,10 +446,26 @@ static bool takes_random_bytes(void)
 	return open("/dev/urandom", O_RDONLY) >= 0;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+/* Thousands of calls of a takeover: glibc then asks for the machine's memory. */
+static bool sorts_a_large_array(void)
+{
+	static int value[100000];
+
+	for (int i = 0; i < 100000; i++)
+		value[i] = 100000 - i;
+	qsort(value, 100000, sizeof(value[0]), by_value);
+	return value[0] == 1;
+}
+
 static void what_it_needs_is_left(void **state)
 {
 	assert_int_equal(from_inside(reads_its_own_status), WORKED);
 	assert_int_equal(from_inside(takes_random_bytes), WORKED);
+	assert_int_equal(from_inside(sorts_a_large_array), WORKED);
 }
 
 static int as_root_only(void **state)
