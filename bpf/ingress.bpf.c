@@ -57,6 +57,7 @@ static __always_inline int ipv4(struct xdp_md *ctx, struct ethhdr *eth, struct c
 		return XDP_PASS;
 	if (vip_find_v4(ip->daddr, &vip))
 		return gate_ip(ctx, eth, ip, &vip);
+	check_use(eth, ip);
 	if (ip->protocol == IPPROTO_UDP)
 		return message(ctx, eth, ip, c);
 	return XDP_PASS;

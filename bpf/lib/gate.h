@@ -22,12 +22,12 @@
 static __u64 contest_quiet_until_ns[MAX_SERVICES];
 
 /* Somebody else speaks as the owner of what this node owns. */
-static __always_inline void contest(__u32 service, const void *mac, __u64 now_ns)
+static __always_inline void contest(__u32 service, const void *mac, __u64 now_ns, enum reason reason)
 {
 	__u64 *quiet_until_ns = &contest_quiet_until_ns[service & (MAX_SERVICES - 1)];
 	struct event *event;
 
-	count(REASON_arp_contest);
+	count(reason);
 	if (now_ns < *quiet_until_ns)
 		return;
 	*quiet_until_ns = now_ns + CONTEST_INTERVAL_NS;
@@ -35,6 +35,7 @@ static __always_inline void contest(__u32 service, const void *mac, __u64 now_ns
 	if (!event)
 		return;
 	mac_copy(event->mac, mac);
+	event->arg = reason;
 	event_send(event);
 }
 
@@ -66,7 +67,22 @@ static __always_inline void check_claim(const struct vip *claimed, const struct 
 		return;
 	conf = bpf_map_lookup_elem(&service_conf, &claimed->service);
 	if (conf && !mac_equal(arp->sha, conf->mac))
-		contest(claimed->service, arp->sha, now_ns);
+		contest(claimed->service, arp->sha, now_ns, REASON_arp_contest);
+}
+
+/* Whose address is it, if another MAC sends from it? The frame itself goes its way. */
+static __always_inline void check_use(const struct ethhdr *eth, const struct iphdr *ip)
+{
+	struct service_conf *conf;
+	struct vip used;
+	__u64 now_ns;
+
+	if (!vip_find_v4(ip->saddr, &used))
+		return;
+	now_ns = bpf_ktime_get_boot_ns();
+	conf = bpf_map_lookup_elem(&service_conf, &used.service);
+	if (conf && owns(used.service, now_ns) && !mac_equal(eth->h_source, conf->mac))
+		contest(used.service, eth->h_source, now_ns, REASON_ip_contest);
 }
 
 static __always_inline int gate_arp(struct xdp_md *ctx, struct ethhdr *eth, struct cursor *c)

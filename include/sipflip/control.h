@@ -123,7 +123,12 @@ struct ctl_service {
 	__u32 ports_held;
 	__u32 arbiter; /* 0 = not configured, 1 = seen, 2 = not seen */
 	__u64 takeovers;
-	__u64 lapses; /* times the own lease ran out while owner */
+	__u64 lapses;         /* times the own lease ran out while owner */
+	__u64 contests;       /* times another machine began to claim a VIP */
+	__u64 contest_age_ns; /* since its last claim; ~0 = never */
+	__u8 contest_mac[8];  /* of who claimed last */
+	__u32 contest_on;     /* 1 = it goes on, or is over since a few seconds only */
+	__u32 pad;
 };
 
 struct ctl_node {

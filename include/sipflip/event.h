@@ -16,8 +16,9 @@ enum event_type {
 	EVENT_SERVER_EXIT = 4,     /* tgid */
 	EVENT_SOCKET_RELEASED = 5, /* tgid, arg = cookie */
 	EVENT_SERVER_BOUND = 6,    /* tgid, arg = cookie */
-	EVENT_CONTEST = 7,         /* mac = who claimed the VIP; at most one a service every 10 ms */
-	EVENT_FIRST_PACKET = 8,    /* first IP frame for a VIP after a flip */
+	EVENT_CONTEST =
+	        7, /* mac = who claimed the VIP, arg = enum reason; at most one a service every 10 ms */
+	EVENT_FIRST_PACKET = 8, /* first IP frame for a VIP after a flip */
 };
 
 struct event {

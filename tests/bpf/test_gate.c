@@ -130,6 +130,14 @@ static struct frame sip_to_other_mac(void)
 {
 	return frame_udp(mac_other, mac_far, ADDR_FAR, 5060, VIP, 5060, "OPTIONS", 7);
 }
+static struct frame use_by_other(void)
+{
+	return frame_udp(mac_all, mac_other, VIP, 5060, ADDR_SELF, 5060, "OPTIONS", 7);
+}
+static struct frame use_by_self(void)
+{
+	return frame_udp(mac_all, mac_self, VIP, 5060, ADDR_SELF, 5060, "OPTIONS", 7);
+}
 static struct frame sip_broadcast(void)
 {
 	return frame_udp(mac_all, mac_far, ADDR_FAR, 5060, VIP, 5060, "OPTIONS", 7);
@@ -257,6 +265,10 @@ static const struct gate_case cases[] = {
              XDP_PASS, SAME, R(vip_early)),
         CASE(ip_from_others_does_not_pass_to_the_armed_heir, FENCED, ARMED | PEER_KNOWN, sip, XDP_DROP, SAME,
              R(vip_no_owner)),
+        CASE(ip_from_the_vip_by_another_mac_is_a_contest, OWNER, 0, use_by_other, XDP_PASS, SAME,
+             R(ip_contest)),
+        CASE(ip_from_the_vip_by_the_own_mac_is_no_contest, OWNER, 0, use_by_self, XDP_PASS, SAME, NONE),
+        CASE(ip_from_the_vip_is_no_contest_when_fenced, FENCED, 0, use_by_other, XDP_PASS, SAME, NONE),
         CASE(ip_for_another_address_passes, FENCED, 0, tcp_elsewhere, XDP_PASS, SAME, NONE),
         CASE(ip_for_an_address_that_only_ends_like_a_vip_passes, FENCED, 0, sip_elsewhere, XDP_PASS, SAME,
              NONE),

@@ -40,12 +40,13 @@ static const int allowed[] = {
         /* threads that are there already */
         SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield),
         SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler), SCMP_SYS(gettid),
-        SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack), SCMP_SYS(exit),
-        SCMP_SYS(exit_group), SCMP_SYS(restart_syscall),
+        SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
+        SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(restart_syscall),
         /* time, chance, itself; sysinfo is of qsort(), from 1 KiB on */
         SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
         SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(getuid),
-        SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(uname), SCMP_SYS(sysinfo)};
+        SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(uname), SCMP_SYS(sysinfo),
+        SCMP_SYS(getppid)};
 
 struct rule {
 	int call;
@@ -82,6 +83,7 @@ static const struct rule judged[] = {
         ONE(ioctl, 1, FIONBIO),
         ONE(ioctl, 1, TCGETS),
         ONE(prctl, 0, PR_SET_NAME),
+        ONE(prlimit64, 2, 0), /* to ask, not to set */
         /* the maps whose descriptors it was given; nothing is loaded, made or looked up by name */
         ONE(bpf, 0, BPF_MAP_LOOKUP_ELEM),
         ONE(bpf, 0, BPF_MAP_UPDATE_ELEM),

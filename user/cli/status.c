@@ -170,6 +170,20 @@ static void json_node(struct json *j, const struct view_service *v, unsigned int
 	json_close(j);
 }
 
+static void json_contest(struct json *j, const struct ctl_service *s)
+{
+	char mac[18];
+
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->contest_mac[0], s->contest_mac[1],
+	         s->contest_mac[2], s->contest_mac[3], s->contest_mac[4], s->contest_mac[5]);
+	json_object(j, "contest");
+	json_bool(j, "now", s->contest_on);
+	json_u64(j, "count", s->contests);
+	json_text(j, "mac", s->contests ? mac : "");
+	age(j, "age_ns", s->contests ? s->contest_age_ns : TEXT_NEVER, TEXT_NEVER);
+	json_close(j);
+}
+
 static void json_server(struct json *j, const struct ctl_service *s)
 {
 	json_object(j, "server");
@@ -225,6 +239,7 @@ static void json_service(struct json *j, const struct view_service *v)
 	json_text(j, "arbiter", s->arbiter == 1 ? "seen" : s->arbiter == 2 ? "not seen" : "none");
 	json_u64(j, "takeovers", s->takeovers);
 	json_u64(j, "lapses", s->lapses);
+	json_contest(j, s);
 	json_array(j, "nodes");
 	for (unsigned int i = 1; i < MAX_NODES; i++)
 		if (v->there[i])

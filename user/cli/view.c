@@ -141,6 +141,10 @@ static void judge_self(struct view_service *v, const struct ctl_instance *instan
 {
 	const struct ctl_service *s = &v->s;
 
+	if (s->contest_on)
+		problem(v, "another machine, %02x:%02x:%02x:%02x:%02x:%02x, claims the VIP: last %s ago",
+		        s->contest_mac[0], s->contest_mac[1], s->contest_mac[2], s->contest_mac[3],
+		        s->contest_mac[4], s->contest_mac[5], text_ns(s->contest_age_ns).s);
 	if (s->arbiter == 2)
 		problem(v, "the arbiter does not answer");
 	if (s->xdp_mode == XDP_MODE_NONE)

@@ -24,6 +24,11 @@ static const int64_t repeat_ns[] = {
 };
 #define REPEATS ((int)(sizeof(repeat_ns) / sizeof(repeat_ns[0])))
 
+/* After the last claim, each beyond the lock time of who believed it. */
+static const int64_t defend_ns[] = {NS_PER_S + 100 * NS_PER_MS, 2 * NS_PER_S + 500 * NS_PER_MS, 5 * NS_PER_S};
+#define DEFENCES        ((int)(sizeof(defend_ns) / sizeof(defend_ns[0])))
+#define DEFEND_PAUSE_NS (100 * NS_PER_MS) /* whatever comes, no answer follows another sooner */
+
 static void build(struct arp_frame *frame, const uint8_t mac[6], uint32_t sender_be, uint32_t target_be)
 {
 	struct ether_arp arp = {
@@ -107,13 +112,41 @@ void announcer_start(struct announcer *a, struct mono now)
 void announcer_stop(struct announcer *a)
 {
 	a->step = REPEATS + 1;
+	a->defend_next = mono_ns(0);
+}
+
+static void put_vips(struct announcer *a)
+{
+	for (int i = 0; i < a->n_vip; i++)
+		put(a, &a->vip[i]);
+}
+
+static void defend(struct announcer *a, struct mono now)
+{
+	put_vips(a);
+	a->defended = now;
+	a->defences++;
+	a->defend_next =
+	        a->defend_step < DEFENCES ? mono_add(a->defend_claim, defend_ns[a->defend_step]) : mono_ns(0);
+	a->defend_step++;
+}
+
+void announcer_defend(struct announcer *a, struct mono now)
+{
+	a->defend_claim = now;
+	a->defend_step = 0;
+	if (mono_is_set(a->defended) && mono_diff(now, a->defended) < DEFEND_PAUSE_NS)
+		a->defend_next = mono_add(a->defended, DEFEND_PAUSE_NS);
+	else
+		defend(a, now);
 }
 
 void announcer_tick(struct announcer *a, struct mono now)
 {
+	if (mono_is_set(a->defend_next) && !mono_before(now, a->defend_next))
+		defend(a, now);
 	if (a->step <= REPEATS && !mono_before(now, a->next)) {
-		for (int i = 0; i < a->n_vip; i++)
-			put(a, &a->vip[i]);
+		put_vips(a);
 		if (!a->step)
 			a->first_sent = now;
 		if (a->step < REPEATS)
@@ -129,9 +162,11 @@ void announcer_tick(struct announcer *a, struct mono now)
 
 bool announcer_due(const struct announcer *a, struct mono *ret)
 {
-	if (a->step > REPEATS)
+	bool repeats = a->step <= REPEATS, defends = mono_is_set(a->defend_next);
+
+	if (!repeats && !defends)
 		return false;
-	*ret = a->next;
+	*ret = !repeats || (defends && mono_before(a->defend_next, a->next)) ? a->defend_next : a->next;
 	return true;
 }
 

@@ -36,6 +36,12 @@ struct announcer {
 	struct mono first_sent; /* of the announcement that runs */
 	uint64_t sent;
 	uint64_t failed;
+	/* defence against another claimant */
+	int defend_step;          /* announcements after the answer that have been sent */
+	struct mono defend_claim; /* the last claim */
+	struct mono defend_next;  /* unset = nothing to defend */
+	struct mono defended;     /* the last answer or announcement */
+	uint64_t defences;
 	/* arbiter */
 	int64_t arbiter_interval_ns;
 	struct mono arbiter_next;
@@ -54,6 +60,13 @@ void announcer_done(struct announcer *a);
 /* Begins (again) to announce: the first frames leave now. */
 void announcer_start(struct announcer *a, struct mono now);
 void announcer_stop(struct announcer *a);
+
+/*
+ * Somebody else claimed the VIP: says whose it is at once, but ten times a second at
+ * most, and again when no claim has come for 1.1, 2.5 and 5 s: a neighbour that was
+ * in its lock time (net.ipv4.neigh.*.locktime, 1 s on Linux) takes it then.
+ */
+void announcer_defend(struct announcer *a, struct mono now);
 
 /* Sends what is due. */
 void announcer_tick(struct announcer *a, struct mono now);

@@ -178,8 +178,12 @@ static bool put_service(struct sentinel *s, struct service *svc, struct control_
 	        .ports_held = svc->calls.ports_held,
 	        .takeovers = svc->takeovers,
 	        .lapses = svc->lease.lapses,
+	        .contests = svc->contest.count,
+	        .contest_on = svc->contest.on,
+	        .contest_age_ns = svc->contest.count ? (uint64_t)mono_diff(now, svc->contest.last) : ~0ULL,
 	};
 
+	memcpy(r.contest_mac, svc->contest.mac, sizeof(svc->contest.mac));
 	snprintf(r.name, sizeof(r.name), "%s", svc->conf->name);
 	snprintf(r.vip, sizeof(r.vip), "%s/%u", addr_format(&svc->conf->vip[0].addr, addr),
 	         svc->conf->vip[0].prefix_len);
@@ -377,6 +381,11 @@ static bool put_service_counters(struct service *svc, struct control_client *c)
 	       put_counter(c, "sipflipd", name, "arp_sent", "ARP frames sent", svc->announcer.sent) &&
 	       put_counter(c, "sipflipd", name, "arp_send_failed", "ARP frames that did not leave",
 	                   svc->announcer.failed) &&
+	       put_counter(c, "sipflipd", name, "contests", "times another machine began to claim a VIP",
+	                   svc->contest.count) &&
+	       put_counter(c, "sipflipd", name, "contest_answers",
+	                   "announcements in answer to claims, ten a second at most",
+	                   svc->announcer.defences) &&
 	       put_counter(c, "sipflipd", name, "held_sent", "frames held in a switchover and sent on",
 	                   svc->held_sent) &&
 	       put_counter(c, "sipflipd", name, "held_lost", "frames held in a switchover that then failed",

@@ -14,6 +14,7 @@
 
 #include "announce.h"
 #include "config.h"
+#include "contest.h"
 #include "echo.h"
 #include "iface.h"
 #include "lease.h"
@@ -60,8 +61,8 @@ struct service {
 	struct mono drain_since;
 	enum cause drain_cause;
 	uint64_t held_sent;
-	uint64_t held_lost;        /* held, but the hand-over failed */
-	struct mono contest_until; /* re-announce until the other claimant is quiet */
+	uint64_t held_lost; /* held, but the hand-over failed */
+	struct contest contest;
 };
 
 struct keeper {

@@ -18,12 +18,10 @@
 
 #define ARMED_NS (200 * NS_PER_MS) /* an agent that stopped turning is not armed for longer */
 /* what a node that lost the VIP tells its call keeper can wait: the new owner's server needs the CPU */
-#define CALM_NS          (50 * NS_PER_MS)
-#define DRAIN_NS         NS_PER_MS        /* many times what a server needs for one answer */
-#define HOLD_NS          (10 * NS_PER_MS) /* frames are held for at most that */
-#define PATIENCE_NS      NS_PER_S         /* with an heir that is not ready at the end of a drain */
-#define CONTEST_PAUSE_NS (50 * NS_PER_MS) /* between two answers to a claim */
-#define CONTEST_CALM_NS  (2 * NS_PER_S)
+#define CALM_NS     (50 * NS_PER_MS)
+#define DRAIN_NS    NS_PER_MS        /* many times what a server needs for one answer */
+#define HOLD_NS     (10 * NS_PER_MS) /* frames are held for at most that */
+#define PATIENCE_NS NS_PER_S         /* with an heir that is not ready at the end of a drain */
 
 static const char *const reason_names[] = {
 #define REASON(name, help) #name,
@@ -319,6 +317,17 @@ static void end_drain(struct sentinel *s, struct service *svc, struct mono now)
 		          svc->conf->name, lease_heir_unready(&svc->lease, &view));
 }
 
+static void contest_calmed(const struct service *svc)
+{
+	log_warn(
+	        "service=%s event=contest-over claims=%llu answers=%llu lasted-ms=%lld text=\"no other claim "
+	        "came for %lld s\"",
+	        svc->conf->name, (unsigned long long)svc->contest.claims,
+	        (unsigned long long)svc->announcer.defences,
+	        (long long)(mono_diff(svc->contest.last, svc->contest.began) / NS_PER_MS),
+	        (long long)(CONTEST_CALM_NS / NS_PER_S));
+}
+
 void service_tick(struct sentinel *s, struct service *svc, struct mono now)
 {
 	struct lease_actions out = {0};
@@ -342,6 +351,8 @@ void service_tick(struct sentinel *s, struct service *svc, struct mono now)
 	}
 	takeover_update(svc, state_of(s, svc));
 	announcer_tick(&svc->announcer, now);
+	if (contest_over(&svc->contest, now))
+		contest_calmed(svc);
 	if (mono_is_set(svc->tell_keeper_at) && !mono_before(now, svc->tell_keeper_at)) {
 		svc->tell_keeper_at = mono_ns(0);
 		keeper_server(s, svc, svc->server_tgid != 0);
@@ -444,18 +455,17 @@ static void contested(struct sentinel *s, struct service *svc, const struct even
 	struct lease_actions out = {0};
 	struct lease_view view = service_view(s, svc, clock_now());
 
-	if (mono_before(svc->contest_until, view.now)) {
-		log_error("service=%s event=contest mac=%02x:%02x:%02x:%02x:%02x:%02x text=\"another machine "
-		          "claims the VIP; announcing until it stops; find it and take the address off\"",
-		          svc->conf->name, event->mac[0], event->mac[1], event->mac[2], event->mac[3],
-		          event->mac[4], event->mac[5]);
-	}
-	if (mono_is_set(svc->contest_until) &&
-	    mono_diff(svc->contest_until, view.now) > CONTEST_CALM_NS - CONTEST_PAUSE_NS)
-		return;
-	svc->contest_until = mono_add(view.now, CONTEST_CALM_NS);
 	lease_contested(&svc->lease, &view, &out);
-	finish(s, svc, &out, &view);
+	if (!out.n) /* not the owner any more: it is the new one's contest */
+		return;
+	announcer_defend(&svc->announcer, view.now);
+	if (contest_claimed(&svc->contest, event->mac, view.now))
+		log_error("service=%s event=contest mac=%02x:%02x:%02x:%02x:%02x:%02x seen=%s text=\"another "
+		          "machine uses the VIP; announcing until it stops; find it and take the address "
+		          "off\"",
+		          svc->conf->name, event->mac[0], event->mac[1], event->mac[2], event->mac[3],
+		          event->mac[4], event->mac[5],
+		          event->arg < REASON_COUNT ? reason_names[event->arg] : "unknown");
 }
 
 static void event_for(struct sentinel *s, struct service *svc, const struct event *event)
