@@ -545,6 +545,79 @@ static void relatched_phone_gets_its_media_at_the_new_place(void **state)
 	assert_int_equal(media_counters(media)->media_relatched, 1);
 }
 
+/* As kernel_saw, but no news of it comes. */
+static void kernel_saw_silently(const struct dialog *d, const char *addr, uint16_t port, uint64_t at_ns)
+{
+	struct flow *f = (struct flow *)flow(d, 0);
+
+	addr_parse(addr, &f->seen_from);
+	f->seen_from_port = port;
+	addr_parse(addr, &f->seen_to);
+	f->seen_to_port = port;
+	f->last_ns = at_ns;
+}
+
+static void look_at_all(void)
+{
+	do
+		media_look(media);
+	while (media->look_at);
+	flush();
+}
+
+static void lost_news_is_found_by_looking(void **state)
+{
+	struct call call = new_call("x", 30000, OUR_SERVER);
+	uint64_t now_ns;
+
+	table.origin = OUR_SERVER;
+	media_origin_changed(media, 0);
+	flush();
+	media_role(media, 0, true, loop_now());
+	now_ns = (uint64_t)loop_now().ns;
+	kernel_saw_silently(call.a, "203.0.113.1", 60000, now_ns);
+	seen_calls = 0;
+	look_at_all();
+	assert_place(&dialog_stream_of(call.a, 0)->from, dialog_stream_of(call.a, 0)->from_port,
+	             "203.0.113.1", 60000);
+	assert_int_equal(dialog_stream_of(call.a, 0)->to_port, 60000);
+	assert_int_equal(media_counters(media)->media_missed, 1);
+	assert_true(seen_calls > 0); /* the standby hears of it */
+	look_at_all();
+	assert_int_equal(media_counters(media)->media_missed, 1);
+}
+
+static void what_was_seen_before_this_node_owned_is_old(void **state)
+{
+	struct call call = new_call("x", 30000, OUR_SERVER);
+
+	table.origin = OUR_SERVER;
+	media_origin_changed(media, 0);
+	flush();
+	kernel_saw_silently(call.a, "203.0.113.1", 60000, (uint64_t)loop_now().ns);
+	media->maps.flows[slot_of(call.a, 0)].seen_to_port = 0;
+	look_at_all();
+	media_role(media, 0, true, loop_now());
+	look_at_all();
+	assert_int_equal(dialog_stream_of(call.a, 0)->from_port, 0);
+	assert_int_equal(media_counters(media)->media_missed, 0);
+}
+
+static void lost_news_of_a_relatched_phone_is_found_as_well(void **state)
+{
+	struct call call = new_call("x", 30000, ITS_SERVER);
+	struct flow *f = (struct flow *)flow(call.a, 0);
+
+	media_role(media, 0, true, loop_now());
+	kernel_saw_silently(call.a, "203.0.113.9", 61000, (uint64_t)loop_now().ns);
+	look_at_all(); /* a server's place to send to is another node's, until the phone moved */
+	assert_int_equal(dialog_stream_of(call.a, 0)->from_port, 0);
+	f->relatched_ns = (uint64_t)loop_now().ns;
+	look_at_all();
+	assert_place(&flow(call.a, 0)->remote, flow(call.a, 0)->remote_port, "203.0.113.9", 61000);
+	assert_int_equal(media_counters(media)->media_relatched, 1);
+}
+
 static void news_of_a_slot_that_is_another_calls_now_is_not_believed(void **state)
 {
 	struct call call = new_call("x", 30000, ITS_SERVER);
@@ -907,6 +980,9 @@ int main(void)
 	        T(standby_takes_where_a_phone_is_from_the_owner_only),
 	        T(what_the_kernel_saw_reaches_the_dialog_and_the_flow),
 	        T(relatched_phone_gets_its_media_at_the_new_place),
+	        T(lost_news_is_found_by_looking),
+	        T(what_was_seen_before_this_node_owned_is_old),
+	        T(lost_news_of_a_relatched_phone_is_found_as_well),
 	        T(news_of_a_slot_that_is_another_calls_now_is_not_believed),
 	        T(news_that_make_no_sense_are_counted),
 	        T(rescued_call_keeps_its_port_from_the_local_servers_new_one),

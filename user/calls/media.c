@@ -12,6 +12,7 @@
 
 #define MARKS_A_TURN   64
 #define SWEEP_NS       (30 * NS_PER_S) /* what a former process left and no dialog claimed by then, goes */
+#define LOOK_NS        (100 * NS_PER_MS)
 #define RESERVATION_NS (60 * NS_PER_S)
 
 struct media_leg *media_leg_of(const struct media_service *svc, const struct dialog *dialog)
@@ -198,6 +199,14 @@ static void on_sweep(void *arg)
 	media_steer_sweep(&media->steer);
 }
 
+static void on_look(void *arg)
+{
+	struct media *media = arg;
+
+	media_look(media);
+	loop_alarm_at(&media->look, mono_add(loop_now(), LOOK_NS));
+}
+
 void media_origin_changed(struct media *media, int service)
 {
 	struct media_service *svc = media->services[service];
@@ -231,7 +240,7 @@ int media_new(su_root_t *root, int ports_fd, int flows_fd, int steer_fd, int med
 	if (!media)
 		return -ENOMEM;
 	media->root = root;
-	media->flush.fd = media->sweep.fd = -1;
+	media->flush.fd = media->sweep.fd = media->look.fd = -1;
 	rc = media_steer_open(&media->steer, steer_fd);
 	if (rc == 0)
 		rc = media_maps_open(&media->maps, ports_fd, flows_fd);
@@ -239,6 +248,8 @@ int media_new(su_root_t *root, int ports_fd, int flows_fd, int steer_fd, int med
 		rc = loop_alarm_init(&media->flush, root, on_flush, media);
 	if (rc == 0)
 		rc = loop_alarm_init(&media->sweep, root, on_sweep, media);
+	if (rc == 0)
+		rc = loop_alarm_init(&media->look, root, on_look, media);
 	if (rc == 0 && media_fd >= 0)
 		rc = media_seen_open(media, media_fd);
 	if (rc < 0) {
@@ -246,6 +257,7 @@ int media_new(su_root_t *root, int ports_fd, int flows_fd, int steer_fd, int med
 		return rc;
 	}
 	loop_alarm_at(&media->sweep, mono_add(loop_now(), SWEEP_NS));
+	loop_alarm_at(&media->look, mono_add(loop_now(), LOOK_NS));
 	*ret = media;
 	return 0;
 }
@@ -258,6 +270,7 @@ void media_free(struct media *media)
 		media_seen_close(media);
 	loop_alarm_done(&media->flush);
 	loop_alarm_done(&media->sweep);
+	loop_alarm_done(&media->look);
 	for (int i = 0; i < MAX_SERVICES; i++)
 		media_remove_service(media, i);
 	media_maps_close(&media->maps);

@@ -23,6 +23,7 @@ struct media;
 	X(media_port_taken, "flows not entered: another call holds the port")                                \
 	X(media_steer_full, "Call-IDs not steered: the map is full or refused them")                         \
 	X(media_seen, "streams whose real addresses the kernel showed")                                      \
+	X(media_missed, "of these, those that a look into the map showed first: the news was lost or late")  \
 	X(media_relatched, "streams whose source changed after a takeover")                                  \
 	X(media_malformed, "records of the media ring that make no sense")
 

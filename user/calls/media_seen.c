@@ -12,6 +12,7 @@
 #include "media_service.h"
 
 #define RECORDS_A_TURN 256
+#define SLOTS_A_LOOK   2048 /* all of them in 3.2 s */
 
 /* Of a slot that is in use: the dialog it was filled for, while it still has it. */
 static struct dialog *dialog_of(struct media *media, const struct media_event *event,
@@ -99,6 +100,55 @@ bool media_seen(struct media *media, const struct media_event *event)
 	return true;
 }
 
+/*
+ * What a slot itself shows, for news that never came: the ring was full, or a call keeper
+ * ended. Only what was written since this node owns; older is a former owner's.
+ */
+static bool look_at(struct media *media, const struct media_service *svc, uint32_t slot, uint64_t now_ns)
+{
+	const struct flow *flow = &media->maps.flows[slot];
+	uint64_t since_ns = (uint64_t)svc->owner_since.ns;
+	struct media_event event = {.at_ns = now_ns, .slot = slot, .kind = MEDIA_SEEN_FROM};
+	bool news = false;
+
+	if (!(flow->flags & FLOW_SERVER)) {
+		event.kind = MEDIA_RELATCHED;
+		return flow->relatched_ns >= since_ns && media_seen(media, &event);
+	}
+	if (flow->last_ns >= since_ns)
+		news = media_seen(media, &event);
+	event.kind = MEDIA_SEEN_TO;
+	return media_seen(media, &event) || news;
+}
+
+static void flush_all(struct media *media)
+{
+	media_flush(media);
+	for (int i = 0; i < MAX_SERVICES; i++)
+		if (media->services[i] && media->services[i]->on_seen)
+			media->services[i]->on_seen(media->services[i]->context);
+}
+
+void media_look(struct media *media)
+{
+	uint64_t now_ns = (uint64_t)loop_now().ns;
+	bool news = false;
+
+	for (uint32_t n = 0; n < SLOTS_A_LOOK && media->maps.flows; n++) {
+		const struct media_slot *info = &media->maps.slots[media->look_at];
+		const struct media_service *svc =
+		        info->linked && info->service < MAX_SERVICES ? media->services[info->service] : NULL;
+
+		if (svc && svc->owner && look_at(media, svc, media->look_at, now_ns)) {
+			media->counters.media_missed++;
+			news = true;
+		}
+		media->look_at = (media->look_at + 1) % MAX_FLOWS;
+	}
+	if (news)
+		flush_all(media);
+}
+
 static int on_record(void *context, void *data, size_t size)
 {
 	struct media *media = context;
@@ -118,10 +168,7 @@ static void on_ready(void *arg)
 
 	media->ring_left = RECORDS_A_TURN;
 	ring_buffer__consume(media->ring);
-	media_flush(media);
-	for (int i = 0; i < MAX_SERVICES; i++)
-		if (media->services[i] && media->services[i]->on_seen)
-			media->services[i]->on_seen(media->services[i]->context);
+	flush_all(media);
 }
 
 int media_seen_open(struct media *media, int fd)

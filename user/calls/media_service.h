@@ -60,6 +60,8 @@ struct media {
 	struct loop_alarm flush;
 	bool flush_set;
 	struct loop_alarm sweep;
+	struct loop_alarm look;
+	uint32_t look_at; /* slot */
 	struct media_service *services[MAX_SERVICES];
 	int64_t *reserved_until; /* by port / 2; NULL until the first is taken */
 	uint16_t next_port;
@@ -84,5 +86,7 @@ int media_seen_open(struct media *media, int fd);
 void media_seen_close(struct media *media);
 /* One record of the ring. True when it changed a dialog. */
 bool media_seen(struct media *media, const struct media_event *event);
+/* At some of the slots, in turn, for news that were lost. */
+void media_look(struct media *media);
 
 #endif
