@@ -152,6 +152,12 @@ fuzz_of = $(foreach name,$(1),$(BUILD)/unit/test_fuzz_$(name) $(BUILD)/fuzzers/$
 $(call fuzz_of,calls_control link datagrams replica event_socket rescue): $(calls_lib)
 $(call fuzz_of,sentinel_control): $(filter-out $(BUILD)/user/sentinel/main.o,$(call obj,$(sentinel_src)))
 $(call fuzz_of,client): $(BUILD)/user/cli/client.o $(BUILD)/user/cli/text.o
+# The voters' machine in virtual time: for unit tests, and alone for the long run.
+sim_obj := $(call obj,tests/sim/world.c tests/sim/chance.c)
+$(BUILD)/tests/unit/test_lease.o $(BUILD)/tests/unit/test_lease_chance.o: ALL_CFLAGS += -Itests/sim
+$(BUILD)/unit/test_lease $(BUILD)/unit/test_lease_chance: $(sim_obj)
+$(BUILD)/sim/lease_sim: $(BUILD)/tests/sim/lease_sim.o $(sim_obj) $(BUILD)/libcore.a
+	$(call link,$(CORE_PKGS))
 $(BUILD)/bpftest/%: $(BUILD)/tests/bpf/%.o $(BUILD)/libcore.a
 	$(call link,libbpf cmocka $(CORE_PKGS))
 $(BUILD)/tools/b2bserver $(BUILD)/tools/callfarm: $(call obj,$(wildcard tests/tools/farm/*.c))

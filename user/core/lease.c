@@ -68,10 +68,11 @@ bool lease_promise_runs(const struct lease *lease, struct mono now)
 	return lease->promise.node && mono_before(now, lease->promise.until);
 }
 
-void lease_promise(struct lease *lease, uint8_t node, uint64_t epoch, struct mono now)
+void lease_promise(struct lease *lease, uint8_t node, uint64_t epoch, uint64_t inc, struct mono now)
 {
 	lease->promise.node = node;
 	lease->promise.epoch = epoch;
+	lease->promise.inc = inc;
 	lease->promise.until = mono_add(now, lease->conf.lease_ns + lease_margin_ns(lease->conf.lease_ns));
 	if (epoch > lease->max_epoch)
 		lease->max_epoch = epoch;
@@ -84,8 +85,12 @@ uint64_t lease_epoch_after(const struct lease *lease, uint8_t owner)
 
 void lease_become(struct lease *lease, enum lease_state state)
 {
+	if (lease->state != state)
+		lease->moves[lease->state] |= (uint8_t)(1U << state);
 	lease->state = state;
-	if (state != LEASE_owner)
+	if (state == LEASE_owner)
+		lease->resign.type = 0; /* nothing to repeat any more, nor to wake up for */
+	else
 		lease->lapsed = false;
 	if (state != LEASE_candidate)
 		lease->asked_epoch = 0;
@@ -174,9 +179,9 @@ void lease_init(struct lease *lease, const struct lease_conf *conf, uint64_t wor
 		lease->ask_after = mono_add(lease->listen_until, LEASE_PREFERENCE * conf->lease_ns);
 	if (word != LEASE_FENCED && (epoch & 0xff) == conf->self) {
 		lease->owner = conf->self;
-		lease_become(lease, LEASE_owner);
+		lease->state = LEASE_owner;
 	} else {
-		lease_become(lease, LEASE_listen);
+		lease->state = LEASE_listen;
 	}
 }
 
@@ -261,6 +266,7 @@ void lease_tick(struct lease *lease, const struct lease_view *view, struct lease
 		if (lease->other[i].node && lease->other[i].data)
 			echo_judge(&lease->other[i].echo, view->wake, lease->conf.echo_ns, view->now);
 
+	lease_heed_word(lease, view, out);
 	if (lease_is_witness(lease)) {
 		if (lease->state == LEASE_listen && !lease_muted(lease, view->now))
 			lease_become(lease, LEASE_witness);

@@ -45,6 +45,7 @@ enum lease_state {
 #include "sipflip/roles.def"
 #undef ROLE
 };
+#define LEASE_STATES 6
 
 enum lease_silence {                  /* what a voter pair does when the other is silent */
 	             LEASE_WITNESSED, /* three voters: a majority decides */
@@ -69,6 +70,7 @@ struct lease_conf {
 struct lease_view {
 	struct mono now;
 	uint64_t word;           /* ownership.lease_until_ns */
+	uint64_t word_epoch;     /* service_state.epoch, read after the word */
 	bool healthy;            /* own server answers and lives */
 	enum cause ill;          /* why not, when not healthy */
 	struct mono ill_since;   /* when that was detected */
@@ -134,6 +136,7 @@ struct lease {
 	struct {
 		uint8_t node; /* 0 = none given */
 		uint64_t epoch;
+		uint64_t inc; /* of the node it was given to */
 		struct mono until;
 	} promise;
 	struct lease_other other[2];
@@ -148,11 +151,13 @@ struct lease {
 	struct msg resign;
 	struct mono resign_until;
 	struct mono resign_last;
-	bool lapsed;         /* OWNER whose word has run out */
+	bool lapsed; /* OWNER whose word has run out */
+	struct mono lapsed_since;
 	uint64_t lapses;     /* since start */
 	uint64_t refused[8]; /* by enum refuse_reason, votes of ours that were refused */
 	enum refuse_reason last_refusal;
-	bool withholding; /* grants kept back: owner's server dead, its agent not acting */
+	bool withholding;            /* grants kept back: owner's server dead, its agent not acting */
+	uint8_t moves[LEASE_STATES]; /* by state left: bits of the states entered; a start is none */
 };
 
 /* Clock-rate margin of a promise over the lease, ns. */
@@ -173,7 +178,10 @@ void lease_tick(struct lease *lease, const struct lease_view *view, struct lease
 void lease_receive(struct lease *lease, const struct msg *msg, const struct lease_view *view,
                    struct lease_actions *out);
 
-/* Ingress accepted this RESIGN: word and epoch are ours already. */
+/*
+ * Ingress accepted this RESIGN: word and epoch are ours already. Should the news
+ * of it be late or lost, lease_tick() and lease_receive() go by the word.
+ */
 void lease_resigned_to_us(struct lease *lease, const struct msg *msg, const struct lease_view *view,
                           struct lease_actions *out);
 

@@ -12,6 +12,7 @@ static void resign(struct lease *lease, enum cause cause, const struct lease_vie
 {
 	uint8_t heir = lease_other_data(lease)->node;
 	uint64_t epoch = lease_epoch_after(lease, heir);
+	int64_t heard_ns;
 	struct msg msg = {
 	        .type = WIRE_RESIGN,
 	        .target = heir,
@@ -34,8 +35,13 @@ static void resign(struct lease *lease, enum cause cause, const struct lease_vie
 	if (lease->conf.witness)
 		lease_send(lease, lease->conf.witness, msg, view, out);
 
-	/* the RESIGN is our vote for the heir */
-	lease_promise(lease, heir, epoch, view->now);
+	/*
+	 * The RESIGN is our vote for the heir. His lease runs from the time in his last
+	 * echo, which may have come after this turn's time was read.
+	 */
+	heard_ns = (int64_t)__atomic_load_n(&view->heir->last_echo_ns, __ATOMIC_ACQUIRE);
+	lease_promise(lease, heir, epoch, msg.target_inc,
+	              heard_ns > view->now.ns ? mono_ns(heard_ns) : view->now);
 	lease_other_data(lease)->tau = 0;
 	lease->resign = msg;
 	lease->resign_last = view->now;
@@ -77,16 +83,42 @@ void lease_own(struct lease *lease, uint64_t epoch, uint64_t until, enum cause c
 	lease->promise.node = 0;
 }
 
-void lease_resigned_to_us(struct lease *lease, const struct msg *msg, const struct lease_view *view,
-                          struct lease_actions *out)
+/* Ingress made this node the owner. */
+static void adopt(struct lease *lease, uint64_t epoch, enum cause cause, struct lease_actions *out)
 {
-	if (lease->state == LEASE_owner && lease->epoch >= msg->epoch)
-		return;
 	lease_become(lease, LEASE_owner);
 	lease->promise.node = 0;
 	lease_act(out, LEASE_FORWARD)->node = 0;
 	lease_act(out, LEASE_ANNOUNCE);
-	lease_owner_is(lease, lease->conf.self, msg->epoch, msg->detail, out);
+	lease_owner_is(lease, lease->conf.self, epoch, cause, out);
+}
+
+void lease_heed_word(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
+{
+	if (lease_is_witness(lease) || lease->state == LEASE_owner || view->word == LEASE_FENCED)
+		return;
+	if ((view->word_epoch & 0xff) == lease->conf.self) {
+		lease_note(out, "ingress had accepted RESIGN and its event did not come: owner by the word");
+		adopt(lease, view->word_epoch, CAUSE_none, out);
+	} else {
+		lease_stop_owning(out);
+	}
+}
+
+void lease_resigned_to_us(struct lease *lease, const struct msg *msg, const struct lease_view *view,
+                          struct lease_actions *out)
+{
+	if (view->word == LEASE_FENCED || msg->epoch < view->word_epoch)
+		return; /* old news: laid down, or overtaken, since */
+	if (lease->state != LEASE_owner || lease->epoch < msg->epoch)
+		adopt(lease, msg->epoch, msg->detail, out);
+	if (msg->epoch > view->word_epoch) {
+		/* votes for an older epoch came between ingress and here */
+		struct lease_action *a = lease_act(out, LEASE_OWN);
+
+		a->epoch = msg->epoch;
+		a->until = view->word;
+	}
 	/* the witness may have missed the old owner's copy: its grant to him still runs */
 	if (lease->conf.witness) {
 		struct lease_action *a = lease_act(out, LEASE_SEND);
@@ -118,6 +150,37 @@ static bool peer_gives_nothing(const struct lease *lease, const struct lease_oth
 	return echo_silent(&peer->echo) || !(peer->flags & STATUS_OWNER);
 }
 
+static void give_up(struct lease *lease, enum cause cause, struct lease_actions *out)
+{
+	lease_stop_owning(out);
+	lease_become(lease, LEASE_fenced);
+	lease_owner_is(lease, 0, lease->epoch, cause, out);
+}
+
+/* Its echoes come and say so, though it may not hear ours. */
+static bool peer_owns(const struct lease *lease, const struct lease_other *peer,
+                      const struct lease_view *view)
+{
+	const struct peer *heard = view->heir;
+
+	return heard && heard->flags & STATUS_CLAIM && (heard->epoch & 0xff) == peer->node &&
+	       heard->epoch > lease->epoch &&
+	       view->now.ns - (int64_t)heard->last_echo_ns < lease->conf.lease_ns / 2;
+}
+
+/*
+ * A voter that gave its vote for a higher epoch never grants this one again, even
+ * when nobody took that vote. While awake, nothing came for as long as any promise
+ * to us could have run: a new epoch loses nothing.
+ */
+static bool lapsed_for_long(const struct lease *lease, const struct lease_view *view)
+{
+	int64_t patience_ns = lease->conf.lease_ns + lease_margin_ns(lease->conf.lease_ns);
+
+	return mono_diff(view->now, lease->lapsed_since) >= patience_ns &&
+	       mono_diff(view->now, view->wake->awake_since) >= patience_ns;
+}
+
 void lease_owner_tick(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
 {
 	struct lease_other *peer = lease_other_data(lease);
@@ -133,8 +196,15 @@ void lease_owner_tick(struct lease *lease, const struct lease_view *view, struct
 		lease_note(out, "lease renewed after it had run out");
 		lease_act(out, LEASE_ANNOUNCE);
 	}
+	if (lapsed && !lease->lapsed)
+		lease->lapsed_since = view->now;
 	lease->lapsed = lapsed;
 
+	if (peer && peer_owns(lease, peer, view)) {
+		lease_note(out, "the peer owns with a higher epoch, by its echo: gave up");
+		give_up(lease, CAUSE_contest, out);
+		return;
+	}
 	if (lease->conf.silence == LEASE_HOLD || lease->conf.silence == LEASE_ARBITER) {
 		bool may_go_alone = lease->conf.silence == LEASE_HOLD || view->arbiter_seen;
 		bool alone = peer && peer_gives_nothing(lease, peer, view);
@@ -146,13 +216,21 @@ void lease_owner_tick(struct lease *lease, const struct lease_view *view, struct
 			lease_act(out, LEASE_EXTEND)->until = granted;
 			lease_note(out, "peer is back: owner by its grants again");
 		} else if (alone && !may_go_alone && (view->word == LEASE_FOREVER || lapsed)) {
-			lease_stop_owning(out);
 			lease_note(out, "neither peer nor arbiter is seen: gave up ownership");
-			lease_become(lease, LEASE_fenced);
-			lease_owner_is(lease, 0, lease->epoch, CAUSE_owner_silent, out);
+			give_up(lease, CAUSE_owner_silent, out);
 			lease->ask_after = mono_add(view->now, LEASE_PREFERENCE * lease->conf.lease_ns);
 			return;
 		}
+	}
+	if (!lapsed && lease->max_epoch > lease->epoch) {
+		/* voters that forgot made it the owner; the one that remembers would never grant it */
+		lease_note(out, "a voter knows a higher epoch: owner with a new one");
+		lease_own(lease, lease_epoch_after(lease, lease->conf.self), view->word, CAUSE_none, out);
+	}
+	if (lapsed && view->healthy && lapsed_for_long(lease, view)) {
+		lease_note(out, "no voter grants this epoch any more: asks for votes with a new one");
+		give_up(lease, CAUSE_owner_silent, out);
+		return;
 	}
 	if (!view->healthy)
 		lease_server_ill(lease, view, out);

@@ -17,8 +17,8 @@ struct lease_other *lease_other_data(struct lease *lease);
 bool lease_is_witness(const struct lease *lease);
 bool lease_muted(const struct lease *lease, struct mono now);
 bool lease_promise_runs(const struct lease *lease, struct mono now);
-/* The vote of this node is that node's for a lease and a margin from now. */
-void lease_promise(struct lease *lease, uint8_t node, uint64_t epoch, struct mono now);
+/* The vote of this node is that node's, of that incarnation, for a lease and a margin from now. */
+void lease_promise(struct lease *lease, uint8_t node, uint64_t epoch, uint64_t inc, struct mono now);
 uint64_t lease_epoch_after(const struct lease *lease, uint8_t owner);
 /* The one funnel of state changes. */
 void lease_become(struct lease *lease, enum lease_state state);
@@ -37,6 +37,8 @@ void lease_send(struct lease *lease, uint8_t target, struct msg msg, const struc
 void lease_own(struct lease *lease, uint64_t epoch, uint64_t until, enum cause cause,
                struct lease_actions *out);
 void lease_owner_tick(struct lease *lease, const struct lease_view *view, struct lease_actions *out);
+/* The word says that ingress made this node the owner, and nobody told its agent yet. */
+void lease_heed_word(struct lease *lease, const struct lease_view *view, struct lease_actions *out);
 /* RESIGN may get lost: repeated until the heir shows itself as owner. */
 void lease_repeat_resign(struct lease *lease, const struct lease_view *view, struct lease_actions *out);
 

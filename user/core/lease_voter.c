@@ -31,8 +31,8 @@ static void hear_owner(struct lease *lease, struct lease_other *other, const str
 
 	if (msg->epoch < lease->promise.epoch)
 		return;
-	if (held && (lease->promise.node != other->node || lease->promise.epoch != msg->epoch))
-		return;
+	if (held && lease->promise.node != other->node)
+		return; /* an owner may raise its own epoch: it is the same node's word */
 	lease->withholding = agent_fails(lease, other, view);
 	if (lease->withholding)
 		return;
@@ -49,7 +49,7 @@ static void hear_owner(struct lease *lease, struct lease_other *other, const str
 	    (lease->state != LEASE_heir && lease->state != LEASE_witness))
 		lease_follow(lease, other->node, msg->epoch, CAUSE_none, out);
 	other->tau = msg->grant_ns;
-	lease_promise(lease, other->node, msg->epoch, view->now);
+	lease_promise(lease, other->node, msg->epoch, msg->sender_inc, view->now);
 }
 
 static void on_reflect(struct lease *lease, struct lease_other *other, const struct msg *msg,
@@ -136,7 +136,7 @@ static void on_vote_request(struct lease *lease, const struct msg *msg, const st
 	}
 	if (lease->state == LEASE_candidate)
 		lease_become(lease, LEASE_fenced); /* its late votes are not ours any more */
-	lease_promise(lease, msg->sender, msg->epoch, view->now);
+	lease_promise(lease, msg->sender, msg->epoch, msg->sender_inc, view->now);
 	reply.type = WIRE_VOTE;
 	reply.grant_ns = msg->sent_ns;
 	lease_send(lease, msg->sender, reply, view, out);
@@ -177,12 +177,14 @@ static void on_resign_shown(struct lease *lease, const struct msg *msg, const st
 	if (!heir || lease->state == LEASE_owner || (msg->epoch & 0xff) != msg->target ||
 	    msg->epoch <= lease->promise.epoch)
 		return;
-	if (lease->promise.node && (lease->promise.node != msg->sender || lease->promise.epoch != msg->seq))
+	/* an epoch may come again when all nodes have lost their memory; an incarnation does not */
+	if (lease->promise.node && (lease->promise.node != msg->sender || lease->promise.epoch != msg->seq ||
+	                            lease->promise.inc != msg->sender_inc))
 		return;
 	if (lease_muted(lease, view->now))
 		return;
 	heir->tau = 0;
-	lease_promise(lease, msg->target, msg->epoch, view->now);
+	lease_promise(lease, msg->target, msg->epoch, msg->target_inc, view->now);
 	lease_follow(lease, msg->target, msg->epoch, msg->detail, out);
 }
 
@@ -193,6 +195,7 @@ void lease_receive(struct lease *lease, const struct msg *msg, const struct leas
 
 	if (!other || (msg->target != lease->conf.self && msg->type != WIRE_RESIGN))
 		return;
+	lease_heed_word(lease, view, out);
 	switch (msg->type) {
 	case WIRE_REFLECT:
 		if (msg->target_inc == lease->conf.incarnation && other->data)
@@ -219,12 +222,19 @@ void lease_receive(struct lease *lease, const struct msg *msg, const struct leas
 
 /* --- candidacy ---------------------------------------------------------- */
 
+/* Its echoes come and say that it owns, though our own may not reach it. */
+static bool owner_echoes(const struct lease *lease, const struct lease_view *view)
+{
+	return view->heir && view->heir->flags & STATUS_OWNER && !lease->withholding &&
+	       view->now.ns - (int64_t)view->heir->last_echo_ns < lease->conf.lease_ns / 2;
+}
+
 /* Nobody of the data nodes owns, as far as honest listening can tell. */
 static bool service_orphaned(struct lease *lease, const struct lease_view *view)
 {
 	struct lease_other *peer = lease_other_data(lease);
 
-	if (lease_promise_runs(lease, view->now) || lease_owner_heard(lease))
+	if (lease_promise_runs(lease, view->now) || lease_owner_heard(lease) || owner_echoes(lease, view))
 		return false;
 	if (!peer)
 		return true;

@@ -94,7 +94,7 @@ int loop_init(struct sentinel *s)
 	return err;
 }
 
-static void read_messages(struct sentinel *s, struct mono now)
+static void read_messages(struct sentinel *s)
 {
 	uint8_t buf[sizeof(struct wire_msg) + 1];
 	struct msg msg;
@@ -113,7 +113,8 @@ static void read_messages(struct sentinel *s, struct mono now)
 			s->count.msg_mismatch++;
 			continue;
 		}
-		service_message(s, &s->service[msg.service], &msg, now);
+		/* the time after its arrival: a promise that began before would be over too early */
+		service_message(s, &s->service[msg.service], &msg, clock_now());
 	}
 }
 
@@ -167,7 +168,7 @@ static void urgent(struct sentinel *s, const struct epoll_event *ev, int n)
 		if (ev[i].data.u64 == FD_EVENTS)
 			plane_events(&s->plane);
 	/* always: an answer that waits in the socket must be seen before silence is judged */
-	read_messages(s, now);
+	read_messages(s);
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u64 == FD_KEEPER)
 			keeper_readable(s);

@@ -94,6 +94,7 @@ struct lease_view service_view(const struct sentinel *s, const struct service *s
 	if (!svc->here)
 		return view;
 	view.word = plane_word(&s->plane, svc->index);
+	view.word_epoch = __atomic_load_n(&state_of(s, svc)->epoch, __ATOMIC_ACQUIRE);
 	view.healthy = svc->ill == CAUSE_none;
 	view.ill = svc->ill;
 	view.ill_since = svc->ill_since;
@@ -143,8 +144,19 @@ static void do_own(struct sentinel *s, struct service *svc, const struct lease_a
 	state->flipped_ns = (uint64_t)now.ns;
 	state->first_packet_ns = 0;
 	if (!plane_own(&s->plane, svc->index, a->until))
-		log_warn("service=%s event=flip-overtaken text=\"ingress had accepted RESIGN already\"",
+		log_warn("service=%s event=flip-overtaken text=\"the word was set already: by RESIGN, or "
+		         "only the epoch is new\"",
 		         svc->conf->name);
+}
+
+/* Not over an epoch that ingress stores in this very moment with a RESIGN it accepts. */
+static void recognise(struct sentinel *s, struct service *svc, uint64_t epoch)
+{
+	__u64 *stored = &state_of(s, svc)->epoch;
+	__u64 known = __atomic_load_n(stored, __ATOMIC_ACQUIRE);
+
+	if (plane_word(&s->plane, svc->index) == LEASE_FENCED)
+		__atomic_compare_exchange_n(stored, &known, epoch, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 static void carry_out(struct sentinel *s, struct service *svc, const struct lease_actions *out,
@@ -177,7 +189,7 @@ static void carry_out(struct sentinel *s, struct service *svc, const struct leas
 			plane_extend(&s->plane, svc->index, a->until);
 			break;
 		case LEASE_EPOCH:
-			state->epoch = a->epoch;
+			recognise(s, svc, a->epoch);
 			break;
 		case LEASE_FORWARD:
 			state->forward_to = a->node;
