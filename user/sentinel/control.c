@@ -51,13 +51,13 @@ static void drop(struct control_client *c)
 	*c = (struct control_client){.fd = -1};
 }
 
-void control_accept(struct sentinel *s)
+bool control_accept(struct sentinel *s)
 {
 	int fd = accept4(s->control.listen, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	int size = 1 << 20;
 
 	if (fd < 0)
-		return;
+		return errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS;
 	for (int i = 0; i < SENTINEL_CLIENTS; i++) {
 		struct epoll_event ev = {.events = EPOLLIN, .data.u64 = (uint64_t)(100 + i)};
 
@@ -67,10 +67,11 @@ void control_accept(struct sentinel *s)
 		s->control.client[i] = (struct control_client){.fd = fd};
 		if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
 			drop(&s->control.client[i]);
-		return;
+		return true;
 	}
 	s->control.refused++;
 	close(fd);
+	return true;
 }
 
 /* Records are at most a few hundred bytes; a full socket means the client does not read. */

@@ -184,6 +184,29 @@ static void urgent(struct sentinel *s, const struct epoll_event *ev, int n)
 		service_tick(s, &s->service[i], now);
 }
 
+/*
+ * Without a descriptor left, a client that waits to be let in would wake the loop
+ * again and again, at real-time priority: it waits, unwatched, for a second.
+ */
+static void let_clients_in(struct sentinel *s, const struct epoll_event *ev, int n, struct mono now)
+{
+	struct epoll_event listening = {.data.u64 = FD_CONTROL};
+
+	if (mono_is_set(s->control.deaf_until)) {
+		if (mono_before(now, s->control.deaf_until))
+			return;
+		s->control.deaf_until = mono_ns(0);
+		listening.events = EPOLLIN;
+		epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->control.listen, &listening);
+	}
+	for (int i = 0; i < n; i++) {
+		if (ev[i].data.u64 != FD_CONTROL || control_accept(s))
+			continue;
+		s->control.deaf_until = mono_add(now, NS_PER_S);
+		epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->control.listen, &listening);
+	}
+}
+
 static void check_planes(struct sentinel *s, struct mono now)
 {
 	if (!s->has_plane || mono_before(now, s->plane_check_at))
@@ -241,11 +264,10 @@ int loop_run(struct sentinel *s)
 				watch(s, s->keeper.link, FD_KEEPER);
 		}
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.u64 == FD_CONTROL)
-				control_accept(s);
-			else if (ev[i].data.u64 >= FD_CLIENT && ev[i].data.u64 < FD_ARP)
+			if (ev[i].data.u64 >= FD_CLIENT && ev[i].data.u64 < FD_ARP)
 				control_readable(s, (int)(ev[i].data.u64 - FD_CLIENT));
 		}
+		let_clients_in(s, ev, n, begin);
 		control_flush(s);
 		look_after_calls(s, begin);
 		check_planes(s, begin);

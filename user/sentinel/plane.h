@@ -59,7 +59,8 @@ int plane_unload(const char *pin_dir, const struct config *config);
 
 /*
  * Are gate and fence still attached to this interface? Puts back what somebody
- * took off. 0 = all there, 1 = was put back, -errno = gone and cannot be put back.
+ * took off. 0 = all there, 1 = was put back, -EAGAIN = this node has not the means
+ * to look just now, other -errno = gone and cannot be put back.
  * Two netlink round trips; for the calm part of the loop.
  */
 int plane_check(struct plane *plane, const struct iface *iface);

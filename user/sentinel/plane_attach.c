@@ -199,32 +199,41 @@ int plane_attach_all(struct plane_loader *l)
 	return err;
 }
 
-static bool fence_there(const struct iface *iface)
+/* For want of descriptors or memory nothing can be told: what was there is taken to be there. */
+static bool cannot_look(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS || err == -EAGAIN ||
+	       err == -EINTR;
+}
+
+/* 0 = there */
+static int fence_query(const struct iface *iface)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = iface->ifindex, .attach_point = BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE, .priority = TC_PRIORITY);
 
-	return !bpf_tc_query(&hook, &opts);
+	return bpf_tc_query(&hook, &opts);
 }
 
-static bool gate_there(const struct iface *iface)
+static int gate_query(const struct iface *iface)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	int err = bpf_xdp_query(iface->ifindex, 0, &query);
 
-	return !bpf_xdp_query(iface->ifindex, 0, &query) && query.attach_mode != XDP_ATTACHED_NONE;
+	return err ? err : query.attach_mode == XDP_ATTACHED_NONE ? -ENOENT : 0;
 }
 
 int plane_check(struct plane *plane, const struct iface *iface)
 {
 	char name[32], path[192];
-	int err = 0, put_back = 0, fd;
+	int fence = fence_query(iface), gate = gate_query(iface), err = 0, fd;
 
-	if (!fence_there(iface)) {
+	if (cannot_look(fence) || cannot_look(gate))
+		return -EAGAIN;
+	if (fence)
 		err = put_fence(program_fd(plane, "egress"), iface);
-		put_back = 1;
-	}
-	if (err || gate_there(iface))
-		return err ? err : put_back;
+	if (err || !gate)
+		return err ? err : fence ? 1 : 0;
 	/* the old link, if it is still pinned, holds a device that is no more */
 	snprintf(name, sizeof(name), "link_xdp_%s", iface->name);
 	unlink(plane_pin_path(plane->pin_dir, name, path));

@@ -87,6 +87,7 @@ struct control_client {
 
 struct control {
 	int listen;
+	struct mono deaf_until; /* no descriptor was left for a client: not listened before */
 	struct control_client client[SENTINEL_CLIENTS];
 	uint64_t refused;
 };
@@ -172,7 +173,9 @@ void keeper_stop(struct sentinel *s);
 
 /* control.c */
 int control_init(struct sentinel *s);
-void control_accept(struct sentinel *s);
+/* Lets a waiting client in, or sends it away; false = nothing could be done with it for want of memory or
+ * descriptors. */
+bool control_accept(struct sentinel *s);
 void control_readable(struct sentinel *s, int client);
 /* New log lines to those who follow. */
 void control_flush(struct sentinel *s);

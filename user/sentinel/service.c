@@ -560,6 +560,8 @@ void service_check_plane(struct sentinel *s, struct service *svc)
 {
 	int err = plane_check(&s->plane, &svc->iface);
 
+	if (err == -EAGAIN)
+		return; /* what cannot be seen is not known to be gone: no reason to lay down the service */
 	if (err == 1)
 		log_error("service=%s event=data-plane-put-back interface=%s text=\"gate or fence had been "
 		          "taken off; see who runs ip link, tc or bpftool\"",
