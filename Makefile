@@ -16,6 +16,7 @@ SYSCONFDIR ?= /etc
 BUILD     ?= build
 RUNS      ?= 20
 CALLS     ?= 1000
+MINUTES   ?= 60
 CC        ?= gcc
 CLANG     ?= clang
 BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
@@ -68,6 +69,7 @@ unit_bin  := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(unit_src))
 bpf_bin   := $(patsubst tests/bpf/%.c,$(BUILD)/bpftest/%,$(bpftest_src))
 tool_bin  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(tool_src))
 bench_bin := $(patsubst bench/%.c,$(BUILD)/bench/%,$(bench_src))
+preload   := $(patsubst tests/tools/preload/%.c,$(BUILD)/tools/%.so,$(wildcard tests/tools/preload/*.c))
 # Each harness twice: a unit test that reads its corpus, and a fuzzer.
 fuzz_test := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/unit/test_fuzz_%,$(fuzz_src))
 fuzz_bin  := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzzers/%,$(fuzz_src))
@@ -78,7 +80,7 @@ fuzz_bin  := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzzers/%,$(fuzz_src))
 all: programs tools
 
 programs: $(programs)
-tools: $(tool_bin) $(bench_bin)
+tools: $(tool_bin) $(bench_bin) $(preload)
 
 # --- BPF -------------------------------------------------------------------
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c vmlinux.h
@@ -162,6 +164,10 @@ $(BUILD)/bpftest/%: $(BUILD)/tests/bpf/%.o $(BUILD)/libcore.a
 	$(call link,libbpf cmocka $(CORE_PKGS))
 $(BUILD)/tools/b2bserver $(BUILD)/tools/callfarm: $(call obj,$(wildcard tests/tools/farm/*.c))
 $(BUILD)/tools/referee: $(call obj,$(wildcard tests/tools/referee/*.c))
+$(BUILD)/tools/%.so: tests/tools/preload/%.c
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fsanitize%,$(ALL_CFLAGS)) -fPIC -shared -o $@ $<
 $(BUILD)/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a
 	$(call link,$(CORE_PKGS))
 $(BUILD)/bench/replica: $(BUILD)/bench/replica.o $(calls_lib) $(BUILD)/libcore.a
@@ -206,6 +212,11 @@ fuzz-programs: $(fuzz_bin) $(BUILD)/bpftest/test_reference
 test-kernels: deps
 	$(Q)$(MAKE) --no-print-directory all test-programs
 	$(Q)BUILD=$(abspath $(BUILD)) tests/kernels/run
+
+# Everything that goes wrong, for MINUTES, and the long simulation beside it.
+soak: deps
+	$(Q)$(MAKE) --no-print-directory all $(if $(wildcard tests/sim/lease_sim.c),$(BUILD)/sim/lease_sim)
+	$(Q)BUILD=$(abspath $(BUILD)) MINUTES=$(MINUTES) bench/soak
 
 bench-takeover: deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -204,10 +204,10 @@ static void judge_frame(const struct ref_frame *f)
 		accuse(f, "stranger", ++ref.strange);
 		return;
 	}
-	/* with the words not open yet nothing can be said */
-	if (node->word &&
-	    !ref_owned_within(node, f->at_ns - WAY_NS - ref_stall_within(f->at_ns - STALL_NS, f->at_ns),
-	                      f->at_ns + SETTLED_NS))
+	/* of the time before the words were looked at nothing can be said */
+	int64_t since_ns = f->at_ns - WAY_NS - ref_stall_within(f->at_ns - STALL_NS, f->at_ns);
+	if (node->watched_ns && f->at_ns > node->watched_ns &&
+	    !ref_owned_within(node, since_ns, f->at_ns + SETTLED_NS))
 		accuse(f, "not-owner", ++ref.unowned);
 	if (f->kind == REF_SIP)
 		silence_until(&ref.last_sip_ns, &ref.fault.silence_ns, f->at_ns);

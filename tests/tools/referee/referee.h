@@ -41,8 +41,9 @@ struct ref_node {
 	/* words.c */
 	const volatile uint64_t *word;
 	const volatile uint64_t *epoch;
-	uint64_t inode; /* of the pin that `word` came from */
-	int64_t at_ns;  /* of the newest sample; 0 = none */
+	uint64_t inode;     /* of the pin that `word` came from */
+	int64_t watched_ns; /* since when: its first sample */
+	int64_t at_ns;      /* of the newest sample; 0 = none */
 	uint64_t seen_word, seen_epoch;
 	bool owns;
 	/* During the step that ended with the newest sample, it owned for certain in here; none: from > to */

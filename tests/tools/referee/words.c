@@ -96,7 +96,7 @@ bool ref_word_open(struct ref_node *node, const char **ret_why)
 	node->inode = st.st_ino;
 	node->word = word;
 	node->epoch = state;
-	node->at_ns = 0;
+	node->at_ns = node->watched_ns = 0;
 	return true;
 }
 
@@ -124,6 +124,8 @@ void ref_word_sample(struct ref_node *node)
 	node->seen_word = word;
 	node->seen_epoch = epoch;
 	node->at_ns = now;
+	if (!node->watched_ns)
+		node->watched_ns = now;
 }
 
 /*
