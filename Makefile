@@ -74,7 +74,7 @@ preload   := $(patsubst tests/tools/preload/%.c,$(BUILD)/tools/%.so,$(wildcard t
 fuzz_test := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/unit/test_fuzz_%,$(fuzz_src))
 fuzz_bin  := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzzers/%,$(fuzz_src))
 
-.PHONY: all programs tools deps demo test test-san fuzz fuzz-programs test-unit test-bpf test-netns test-kernels lint format bench-takeover bench-dataplane bench-calls \
+.PHONY: all programs tools deps demo test soak test-san fuzz fuzz-programs test-unit test-bpf test-netns test-kernels lint format bench-takeover bench-dataplane bench-calls \
 	install uninstall clean vmlinux
 
 all: programs tools
@@ -160,9 +160,11 @@ $(BUILD)/tests/unit/test_lease.o $(BUILD)/tests/unit/test_lease_chance.o: ALL_CF
 $(BUILD)/unit/test_lease $(BUILD)/unit/test_lease_chance: $(sim_obj)
 $(BUILD)/sim/lease_sim: $(BUILD)/tests/sim/lease_sim.o $(sim_obj) $(BUILD)/libcore.a
 	$(call link,$(CORE_PKGS))
+$(BUILD)/bpftest/test_reference: $(call obj,$(wildcard tests/bpf/reference*.c) tests/bpf/random_frames.c)
 $(BUILD)/bpftest/%: $(BUILD)/tests/bpf/%.o $(BUILD)/libcore.a
 	$(call link,libbpf cmocka $(CORE_PKGS))
 $(BUILD)/tools/b2bserver $(BUILD)/tools/callfarm: $(call obj,$(wildcard tests/tools/farm/*.c))
+$(BUILD)/tools/b2bserver: $(call obj,$(wildcard tests/tools/b2b/*.c))
 $(BUILD)/tools/referee: $(call obj,$(wildcard tests/tools/referee/*.c))
 $(BUILD)/tools/%.so: tests/tools/preload/%.c
 	$(say) LD $@
