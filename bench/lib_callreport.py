@@ -39,6 +39,7 @@ def media_table(record):
                 if record[window][node][kind]["streams"]:
                     media_row(f"{title}, {way}{'' if kind == 'sampled' else ', slow'}", record[window][node], kind)
     for node, who in (("p1", "callers"), ("p2", "callees")):
+        print(f"  datagrams that the {who}' program did not read in time: {record['later'][node]['not_read_in_time']}")
         own = record["kill"][node]["sampled"].get("own_pause_ms")
         if own:
             print(f"  the {who}' own longest pause between two packets around the kill: {shown(own['max'])} ms")
@@ -59,6 +60,8 @@ def dialogs_table(record):
               f"raised by one {d['origin_raised']}, same {d['origin_same']}, other {d['origin_bad']}; "
               f"CSeq not above the last {d['cseq_bad']}, wrong tags {d['tag_bad']}, RTP moved {d['rtp_moved']}, "
               f"hung up on {d['byes_seen']}")
+        for text in record["reinvites"][node]["strange"]:
+            print("      in no dialog of theirs: " + text.strip().replace("\r\n", "\n" + 8 * " "))
 
 
 def takeover_lines(record):

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "addr.h"
+#include "filter.h"
 
 #define ARBITER_PATIENCE 4 /* intervals without an answer: not seen */
 
@@ -55,16 +56,25 @@ int announcer_init(struct announcer *a, const struct config_service *service, co
 {
 	struct sockaddr_ll ll = {
 	        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP), .sll_ifindex = iface->ifindex};
-	uint32_t self = addr_to_be32(node_addr);
+	uint32_t self = addr_to_be32(node_addr), heard[CONFIG_ARBITERS + 1];
+	bool listens = service->on_peer_silence == SILENCE_ARBITER;
+	int err;
 
 	*a = (struct announcer){.ifindex = iface->ifindex, .step = REPEATS + 1};
 	memcpy(a->mac, iface->mac, sizeof(a->mac));
-	a->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ARP));
+	/* Protocol 0 hears nothing; bind() begins it, with the filter in place. */
+	a->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (a->fd < 0)
 		return -errno;
-	if (bind(a->fd, (struct sockaddr *)&ll, sizeof(ll)) < 0) {
-		int err = -errno;
-
+	for (int i = 0; listens && i < service->n_arbiter; i++)
+		heard[i] = addr_to_be32(&service->arbiter[i]);
+	heard[listens ? service->n_arbiter : 0] = addr_to_be32(&service->vip[0].addr);
+	err = listens ? filter_arp(a->fd, heard, service->n_arbiter + 1) : 0;
+	if (!listens)
+		ll.sll_protocol = 0;
+	if (!err && bind(a->fd, (struct sockaddr *)&ll, sizeof(ll)) < 0)
+		err = -errno;
+	if (err) {
 		close(a->fd);
 		a->fd = -1;
 		return err;
@@ -236,7 +246,7 @@ void announcer_receive(struct announcer *a, struct mono now)
 	uint8_t buf[128];
 	uint32_t sender;
 
-	for (int i = 0; i < 64; i++) {
+	for (int i = 0; i < 64 && a->n_arbiter; i++) {
 		struct ether_arp arp;
 		ssize_t n = recv(a->fd, buf, sizeof(buf), MSG_DONTWAIT);
 

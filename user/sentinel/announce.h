@@ -3,7 +3,9 @@
  * ARP from user space, one packet socket a service: gratuitous ARP in its
  * broadcast request form (RFC 5227 section 3), repeated with growing pauses; the
  * watch over the arbiter; and the probe whether anybody answers for the VIP.
- * Frames are built at start; sending never blocks.
+ * Frames are built at start; sending never blocks. The socket hears ARP only where
+ * there is an arbiter, only what matters of it (filter.h), and wakes nobody: it is
+ * read at the loop's own turns, so a flood of ARP costs no real-time turn.
  */
 #ifndef SIPFLIP_SENTINEL_ANNOUNCE_H
 #define SIPFLIP_SENTINEL_ANNOUNCE_H

@@ -17,11 +17,12 @@
 
 #include "addr.h"
 #include "clock.h"
+#include "filter.h"
 #include "log.h"
 #include "sentinel.h"
 
-/* epoll's data: what a descriptor is for; control clients are 100 + index, announcers 200 + service */
-enum { FD_EVENTS = 1, FD_UDP, FD_TIMER, FD_SIGNALS, FD_KEEPER, FD_CONTROL, FD_CLIENT = 100, FD_ARP = 200 };
+/* epoll's data: what a descriptor is for; control clients are 100 + index */
+enum { FD_EVENTS = 1, FD_UDP, FD_TIMER, FD_SIGNALS, FD_KEEPER, FD_CONTROL, FD_CLIENT = 100 };
 
 static int watch(struct sentinel *s, int fd, uint64_t what)
 {
@@ -44,12 +45,21 @@ static int open_udp(struct sentinel *s)
 {
 	struct sockaddr_in me = {.sin_family = AF_INET, .sin_port = htons(s->config.echo_port)};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	uint32_t senders[MAX_NODES];
 	int priority = 6, err;
 
 	if (fd < 0)
 		return -errno;
 	me.sin_addr.s_addr = addr_to_be32(&s->config.node[s->node].addr);
 	setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority));
+	for (int i = 1; i <= s->config.n_node; i++)
+		senders[i - 1] = addr_to_be32(&s->config.node[i].addr);
+	/* a witness has no ingress before it that drops forgeries */
+	err = filter_messages(fd, senders, s->config.n_node);
+	if (err) {
+		close(fd);
+		return err;
+	}
 	if (bind(fd, (struct sockaddr *)&me, sizeof(me)) < 0) {
 		err = -errno;
 		close(fd);
@@ -88,9 +98,6 @@ int loop_init(struct sentinel *s)
 		err = err ? err : watch(s, plane_events_fd(&s->plane), FD_EVENTS);
 		err = err ? err : plane_on_held(&s->plane, on_held, s);
 	}
-	for (int i = 0; i < s->n_service && !err; i++)
-		if (s->service[i].here)
-			err = watch(s, s->service[i].announcer.fd, FD_ARP + (uint64_t)i);
 	return err;
 }
 
@@ -176,8 +183,6 @@ static void urgent(struct sentinel *s, const struct epoll_event *ev, int n)
 			read_signals(s, now);
 		else if (ev[i].data.u64 == FD_TIMER && read(s->timer, &ticks, sizeof(ticks)) < 0)
 			continue;
-		else if (ev[i].data.u64 >= FD_ARP)
-			announcer_receive(&s->service[ev[i].data.u64 - FD_ARP].announcer, now);
 	}
 	now = clock_now();
 	for (int i = 0; i < s->n_service; i++)
@@ -264,7 +269,7 @@ int loop_run(struct sentinel *s)
 				watch(s, s->keeper.link, FD_KEEPER);
 		}
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.u64 >= FD_CLIENT && ev[i].data.u64 < FD_ARP)
+			if (ev[i].data.u64 >= FD_CLIENT)
 				control_readable(s, (int)(ev[i].data.u64 - FD_CLIENT));
 		}
 		let_clients_in(s, ev, n, begin);

@@ -348,6 +348,8 @@ void service_tick(struct sentinel *s, struct service *svc, struct mono now)
 
 	if (mono_is_set(svc->drain_next) && !mono_before(now, svc->drain_next))
 		end_drain(s, svc, now);
+	if (svc->here)
+		announcer_receive(&svc->announcer, now);
 	judge_server(s, svc, now);
 	view = service_view(s, svc, now);
 	lease_tick(&svc->lease, &view, &out);

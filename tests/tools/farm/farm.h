@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The phones of callfarm: their calls (farm_call.c speaks SIP) and their media
- * (farm_media.c sends and counts RTP). One process plays either all callers or
+ * (farm_media.c sends and counts RTP, farm_report.c tells). One process plays either all callers or
  * all callees, on one address: one SIP socket for all, an RTP port for each call.
  * All times are CLOCK_BOOTTIME, which every namespace of a machine shares.
  */
@@ -13,6 +13,7 @@
 #define FARM_CALLS_MAX 16000
 #define FARM_BUCKETS   65536
 #define FARM_WHEEL     4096 /* slots of 1 ms: no stream is slower than this */
+#define FARM_STRANGE   4    /* requests in no dialog of ours that are kept to be shown */
 
 enum farm_state { FARM_NEW, FARM_CALLING, FARM_UP, FARM_ENDING, FARM_ENDED, FARM_FAILED };
 enum farm_act { ACT_NONE, ACT_INVITE, ACT_HOLD, ACT_RESUME, ACT_BYE };
@@ -94,6 +95,9 @@ struct farm {
 	uint32_t n;
 	int64_t wheel_ms, mark_ns, window_ns;
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+	bool busy;                  /* told to do something that is not done yet */
+	char *strange[FARM_STRANGE];
+	uint32_t n_strange;
 	uint64_t sent, unsent, late_max_ns, unknown, malformed, timeouts, refused;
 };
 
@@ -115,5 +119,10 @@ int farm_call_bye(struct farm *farm, struct farm_call *call);
 void farm_call_datagram(struct farm *farm, const char *text, size_t len, const struct sockaddr_in *from,
                         int64_t at_ns);
 void farm_call_tick(struct farm *farm, int64_t now_ns);
+
+/* farm_report.c */
+void farm_status(const struct farm *farm);
+/* What has arrived is read first; csv NULL or "" = no table. */
+void farm_report(struct farm *farm, const char *csv);
 
 #endif

@@ -335,13 +335,27 @@ static void take_offer(struct farm_call *call, const struct sip *sip)
 		set_direction(call, "sendrecv");
 }
 
+/* The first few are shown in the report. */
+static void keep_strange(struct farm *farm, const struct farm_call *call, struct span whole)
+{
+	size_t room = whole.len + 160;
+	char *text = farm->n_strange < FARM_STRANGE ? malloc(room) : NULL;
+
+	if (!text)
+		return;
+	snprintf(text, room, "call %u, our tag %s, theirs %s: %.*s", call->index, call->tag, call->theirs_tag,
+	         (int)whole.len, whole.at);
+	farm->strange[farm->n_strange++] = text;
+}
+
 /* True when it is a new request of this dialog; else it has been answered. */
 static bool belongs(struct farm *farm, struct farm_call *call, const struct sip *sip,
-                    const struct sockaddr_in *from)
+                    const struct sockaddr_in *from, struct span whole)
 {
 	if (!span_equal(sip->to_tag, spanned(call->tag)) ||
 	    !span_equal(sip->from_tag, spanned(call->theirs_tag))) {
 		call->seen.tag_bad++;
+		keep_strange(farm, call, whole);
 		respond(farm, NULL, sip, from, 481, "Call/Transaction Does Not Exist");
 		return false;
 	}
@@ -380,7 +394,7 @@ static void on_reinvite(struct farm *farm, struct farm_call *call, const struct 
 }
 
 static void in_dialog(struct farm *farm, struct farm_call *call, const struct sip *sip,
-                      const struct sockaddr_in *from, int64_t at_ns)
+                      const struct sockaddr_in *from, int64_t at_ns, struct span whole)
 {
 	if (sip_is(sip, "ACK")) {
 		if (!call->acked_ns)
@@ -388,7 +402,7 @@ static void in_dialog(struct farm *farm, struct farm_call *call, const struct si
 		repeat_clear(&call->answer);
 		return;
 	}
-	if (!belongs(farm, call, sip, from))
+	if (!belongs(farm, call, sip, from, whole))
 		return;
 	if (call->state != FARM_UP && call->state != FARM_ENDING) {
 		respond(farm, NULL, sip, from, 481, "Call/Transaction Does Not Exist");
@@ -522,7 +536,7 @@ void farm_call_datagram(struct farm *farm, const char *text, size_t len, const s
 		if (call->answer.text) /* the first INVITE once more */
 			send_sip(farm, call->answer.text, call->answer.len, &call->flow);
 	} else if (call) {
-		in_dialog(farm, call, &sip, from, at_ns);
+		in_dialog(farm, call, &sip, from, at_ns, (struct span){text, len});
 	} else if (sip_is(&sip, "INVITE") && !sip.to_tag.at && !farm->calls_out) {
 		on_call(farm, &sip, from, at_ns);
 	} else if (!sip_is(&sip, "ACK")) {
