@@ -30,14 +30,17 @@ lab() { "$HERE/lab" "$@"; }
 report() {
 	{
 		lab status
-		local f
+		local f n
 		for f in "$STATE"/log/*.agent; do
 			[ -e "$f" ] && printf -- '--- %s, last lines\n' "${f##*/}" && tail -n 25 "$f"
+		done
+		for n in a b; do
+			printf -- '--- dialogs at %s\n' $n && lab cli $n dialogs --legs | head -n 40
 		done
 		for f in "$SCRATCH"/*.json "$SCRATCH"/*.err; do
 			[ -s "$f" ] && printf -- '--- %s\n' "${f##*/}" && tail -n 20 "$f"
 		done
-	} 2>&1 | head -n 220
+	} 2>&1 | head -n 300
 }
 
 cleanup() {

@@ -462,6 +462,83 @@ static void a_call_that_hung_up_before_the_owner_had_it_back_is_over(void **stat
 	pair_done(&p);
 }
 
+/* A message of the one call that rings: the INVITE (status 0), or the server's answer to it. */
+static void called(struct pair *p, int status)
+{
+	struct sip_event ev = {
+	        .at = clock_of(p, &p->a),
+	        .service = 3,
+	        .out = status != 0,
+	        .verb = SIP_VERB_INVITE,
+	        .status = (uint16_t)status,
+	        .cseq = 4711,
+	        .remote_port = 5060,
+	        .call_id = "rings@example",
+	        .from = "<sip:anna@example>",
+	        .from_tag = "annas",
+	        .to = "<sip:ben@example>",
+	        .to_tag = status ? "servers" : NULL,
+	        .contact = status ? "sip:vip.example" : "sip:anna@phone.example",
+	        .whole = (const uint8_t *)"INVITE",
+	        .whole_len = status ? 0 : 6,
+	        .refresher_uas = -1,
+	};
+
+	dialog_table_event(&p->a.table, &ev);
+}
+
+static void a_restarted_owner_takes_no_half_open_dialog_back_that_got_its_tag_meanwhile(void **state)
+{
+	struct pair p;
+
+	pair_start(&p);
+	called(&p, 0);
+	turns(&p, 8);
+	assert_true(dialog_is_half_open(dialog_next(&p.b.table, NULL)));
+	node_restart(&p.a);
+	called(&p, 0);
+	called(&p, 180);
+	turns(&p, 30);
+	assert_int_equal(p.a.table.used, 1);
+	assert_false(dialog_is_half_open(dialog_next(&p.a.table, NULL)));
+	assert_same_tables(&p);
+	pair_done(&p);
+}
+
+static void a_restarted_owner_takes_no_half_open_dialog_back_whose_invite_it_missed(void **state)
+{
+	struct pair p;
+
+	pair_start(&p);
+	called(&p, 0);
+	turns(&p, 8);
+	node_restart(&p.a);
+	called(&p, 200);
+	assert_int_equal(p.a.table.used, 1);
+	turns(&p, 30);
+	assert_int_equal(p.a.table.used, 1);
+	assert_int_equal(dialog_next(&p.a.table, NULL)->state, DIALOG_CONFIRMED);
+	assert_same_tables(&p);
+	pair_done(&p);
+}
+
+static void a_restarted_owner_takes_no_half_open_dialog_back_that_was_refused_meanwhile(void **state)
+{
+	struct pair p;
+
+	pair_start(&p);
+	called(&p, 0);
+	turns(&p, 8);
+	node_restart(&p.a);
+	called(&p, 0);
+	called(&p, 486);
+	assert_int_equal(p.a.table.used, 0);
+	turns(&p, 30);
+	assert_int_equal(p.a.table.used, 0);
+	assert_int_equal(p.b.table.used, 0);
+	pair_done(&p);
+}
+
 static void an_owner_does_not_send_back_what_it_is_just_given(void **state)
 {
 	struct pair p;
@@ -524,6 +601,9 @@ int main(void)
 	        cmocka_unit_test(a_ringing_call_is_one_dialog_on_the_standby_at_every_stage),
 	        cmocka_unit_test(a_refused_invite_is_gone_or_over_on_the_standby),
 	        cmocka_unit_test(a_call_that_hung_up_before_the_owner_had_it_back_is_over),
+	        cmocka_unit_test(a_restarted_owner_takes_no_half_open_dialog_back_that_got_its_tag_meanwhile),
+	        cmocka_unit_test(a_restarted_owner_takes_no_half_open_dialog_back_whose_invite_it_missed),
+	        cmocka_unit_test(a_restarted_owner_takes_no_half_open_dialog_back_that_was_refused_meanwhile),
 	        cmocka_unit_test(an_owner_does_not_send_back_what_it_is_just_given),
 	        cmocka_unit_test(a_flush_is_bounded_and_says_that_there_is_more),
 	};

@@ -316,7 +316,9 @@ static bool knows_better(struct replica_session *s, const struct dialog *record)
 	if (!s->owner)
 		return false;
 	own = dialog_find(s->table, s->service, record->call_id, record->local_tag, record->remote_tag);
-	return own && !(own->flags & ~record->flags & DIALOG_INCOMPLETE) &&
+	if (!own)
+		return dialog_is_outgrown(s->table, record);
+	return !(own->flags & ~record->flags & DIALOG_INCOMPLETE) &&
 	       (own->local_cseq > record->local_cseq || own->remote_cseq > record->remote_cseq ||
 	        own->state > record->state);
 }

@@ -419,6 +419,11 @@ int dialog_table_apply(struct dialog_table *table, const struct dialog *record, 
  * owner that takes back its calls after a restart, before that nothing is remembered.
  */
 bool dialog_was_hung_up(const struct dialog_table *table, const struct dialog *dialog);
+/*
+ * True for a record of a half-open dialog that has its tag in this table, or was refused here:
+ * nobody has that key any more, and whoever tells of it is behind.
+ */
+bool dialog_is_outgrown(struct dialog_table *table, const struct dialog *record);
 /* The key's strings may be the dialog's own. 0, or -ENOENT. */
 int dialog_table_remove(struct dialog_table *table, const struct dialog_key *key);
 /* Before a snapshot is applied: drops all dialogs of `service` (every one with 255). */

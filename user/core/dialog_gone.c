@@ -2,7 +2,8 @@
 /*
  * Dialogs that ended before the table knew them: a call keeper that was restarted
  * sees the BYE of a call whose record its peer has not given back yet. The last of
- * them are remembered by their hash, so that such a record is not taken for a call. Pure.
+ * them are remembered by their hash, so that such a record is not taken for a call. And
+ * half-open ones that got their tag or a refusal while the peer was about to give them back. Pure.
  */
 #include "dialog_table.h"
 
@@ -43,6 +44,32 @@ bool dialog_was_hung_up(const struct dialog_table *table, const struct dialog *d
 	hash = hash_of(table, &key);
 	while (n--)
 		if (table->gone[n] == hash)
+			return true;
+	return false;
+}
+
+static const char *callers_tag(const struct dialog *d)
+{
+	return d->role == DIALOG_UAC ? d->local_tag : d->remote_tag;
+}
+
+bool dialog_is_outgrown(struct dialog_table *table, const struct dialog *record)
+{
+	const struct dialog_tombstone *stone;
+	struct dialog *d;
+	uint64_t at = 0;
+
+	if (!dialog_is_half_open(record))
+		return false;
+	for (d = dialog_first_of_call_id(table, record->service, record->call_id); d;
+	     d = dialog_next_same_call_id(table, d))
+		if (!dialog_is_half_open(d) && d->role == record->role &&
+		    d->invite_cseq >= record->invite_cseq && !strcmp(callers_tag(d), callers_tag(record)))
+			return true;
+	while ((stone = dialog_next_removed(table, 0, &at)))
+		if (stone->key.service == record->service && !strcmp(stone->key.call_id, record->call_id) &&
+		    !strcmp(stone->key.local_tag, record->local_tag) &&
+		    !strcmp(stone->key.remote_tag, record->remote_tag))
 			return true;
 	return false;
 }
