@@ -9,6 +9,7 @@
 
 MAP(endpoints);
 MAP(capture);
+MAP(service_state);
 MAP(counters);
 
 #include "lib/cursor.h"
@@ -128,6 +129,32 @@ static __always_inline enum reason capture_copy(struct __sk_buff *skb, const str
 	return REASON_capture_too_big;
 }
 
+/*
+ * From the VIP to itself go only OPTIONS and their answers. An answer that leaves
+ * the server is noted here: an agent that hangs cannot, and a node whose programs
+ * all stand still must not look like one where only the agent does.
+ */
+static __always_inline void note_answer(struct __sk_buff *skb, const struct iphdr *ip)
+{
+	union addr_key local = mapped(ip->saddr);
+	struct endpoint_key key = {.addr = local.addr, .proto = IPPROTO_UDP};
+	struct service_state *state;
+	struct endpoint *endpoint;
+	struct udphdr udp;
+	__u32 service;
+
+	if (bpf_skb_load_bytes(skb, ip->ihl * 4, &udp, sizeof(udp)))
+		return;
+	key.port = bpf_ntohs(udp.source);
+	endpoint = bpf_map_lookup_elem(&endpoints, &key);
+	if (!endpoint || !endpoint->services)
+		return;
+	service = lowest_service(endpoint->services);
+	state = bpf_map_lookup_elem(&service_state, &service);
+	if (state)
+		state->ok_ns = bpf_ktime_get_boot_ns();
+}
+
 /* True when it is a datagram between a VIP's SIP port and somebody else. */
 static __always_inline bool is_ours(struct __sk_buff *skb, __u8 direction, struct datagram *d)
 {
@@ -138,9 +165,13 @@ static __always_inline bool is_ours(struct __sk_buff *skb, __u8 direction, struc
 	struct iphdr ip;
 	bool in = direction == CAPTURE_IN;
 
-	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)) || ip.version != 4 || ip.protocol != IPPROTO_UDP ||
-	    ip.saddr == ip.daddr)
+	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)) || ip.version != 4 || ip.protocol != IPPROTO_UDP)
 		return false;
+	if (ip.saddr == ip.daddr) {
+		if (!in)
+			note_answer(skb, &ip);
+		return false;
+	}
 	/* Past the reassembly a fragment is nobody's datagram. */
 	if (ip.frag_off & bpf_htons(IP_MF_OFFSET) || bpf_skb_load_bytes(skb, ip.ihl * 4, &udp, sizeof(udp)))
 		return false;

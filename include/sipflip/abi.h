@@ -81,7 +81,7 @@ struct service_state {
 	__u64 epoch;           /* sipflipd; ingress when it accepts RESIGN */
 	__u64 armed_until_ns;  /* sipflipd: until then RESIGN may make us owner */
 	__u64 turn_ns;         /* sipflipd: its loop's last turn */
-	__u64 ok_ns;           /* sipflipd: last good OPTIONS answer; 0 = none yet */
+	__u64 ok_ns;           /* sipflipd: last good OPTIONS answer; capture: when one left; 0 = none yet */
 	__u64 server_dead_ns;  /* watch when it sees the death; sipflipd clears to 0 */
 	__u64 flipped_ns;      /* when the word last left 0: ingress or sipflipd */
 	__u64 first_packet_ns; /* ingress: first IP frame for a VIP since flipped_ns; sipflipd clears */

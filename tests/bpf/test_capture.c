@@ -182,6 +182,24 @@ static void datagrams_from_the_vip_to_itself_are_not_copied(void **state)
 {
 	nothing_is_copied(*state, LO_VIP, 5081, LO_VIP, SIP_PORT, 13);
 }
+static uint64_t answered_ns(const struct tap *tap)
+{
+	struct service_state now;
+	uint32_t service = SERVICE;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(tap->skel->maps.service_state), &service, &now), 0);
+	return now.ok_ns;
+}
+static void servers_answer_to_a_probe_is_noted_without_the_agent(void **state)
+{
+	struct tap *tap = *state;
+	uint64_t before = now_boot_ns();
+
+	nothing_is_copied(tap, LO_VIP, 5081, LO_VIP, SIP_PORT, 13);
+	assert_int_equal(answered_ns(tap), 0);
+	nothing_is_copied(tap, LO_VIP, SIP_PORT, LO_VIP, 5081, 13);
+	assert_in_range(answered_ns(tap), before, now_boot_ns());
+}
 static void empty_datagrams_are_not_copied(void **state)
 {
 	nothing_is_copied(*state, LO_PHONE, 5080, LO_VIP, SIP_PORT, 0);
@@ -332,6 +350,7 @@ int main(void)
 	        behaviour(datagrams_between_others_are_not_copied),
 	        behaviour(datagrams_to_another_port_are_not_copied),
 	        behaviour(datagrams_from_the_vip_to_itself_are_not_copied),
+	        behaviour(servers_answer_to_a_probe_is_noted_without_the_agent),
 	        behaviour(empty_datagrams_are_not_copied),
 	        behaviour(datagrams_of_another_namespace_are_not_copied),
 	        behaviour(address_and_port_alone_decide_without_the_namespace_filter),

@@ -5,15 +5,25 @@
  */
 #include "lease_parts.h"
 
-#define WITHHOLD_LEASES 2 /* an owner with a dead server gets this long to act */
+#define WITHHOLD_LEASES 2       /* an owner with a dead server gets this long to act */
+#define FROZEN_US       2000000 /* twice what an OPTIONS may take at most by default */
 
-/* The owner's server is dead by its kernel's word and its agent does nothing about it. */
+/* Nothing moves there but the kernel: neither does the agent turn, nor does the server answer OPTIONS. */
+static bool programs_frozen(const struct lease *lease, const struct lease_other *owner)
+{
+	return lease->conf.silence == LEASE_WITNESSED && owner->turn_age_us >= FROZEN_US &&
+	       owner->ok_age_us >= FROZEN_US && owner->ok_age_us != UINT32_MAX;
+}
+
+/* The owner's server is dead by its kernel's word and its agent does nothing about it; or neither moves. */
 static bool agent_fails(struct lease *lease, const struct lease_other *owner, const struct lease_view *view)
 {
 	struct lease_other *heir = NULL;
 	int64_t patience_us = WITHHOLD_LEASES * lease->conf.lease_ns / NS_PER_US;
 
-	if (!(owner->flags & STATUS_SERVER_DEAD) || owner->turn_age_us < patience_us)
+	bool dead = owner->flags & STATUS_SERVER_DEAD && owner->turn_age_us >= patience_us;
+
+	if (!dead && !programs_frozen(lease, owner))
 		return false;
 	if (!lease_is_witness(lease))
 		return lease_armed(lease, view);
