@@ -138,10 +138,24 @@ static void silence_of_the_peer_needs_a_decision(void **state)
 	assert_int_equal(parsed(SERVICE("\ton-peer-silence = \"hold\""))->on_peer_silence, SILENCE_HOLD);
 }
 
+static void who_may_switch_over_must_be_able_to_ask(void **state)
+{
+	parsed("control-group = \"ops\"\n" SERVICE("\twitness = \"w\""));
+	assert_string_equal(config.control_group, "ops");
+	assert_string_equal(config.switchover_group, "");
+	refused("switchover-group = \"ops\"\n" SERVICE("\twitness = \"w\""),
+	        "f.conf:1: switchover-group without control-group: only root could ask; set control-group "
+	        "too");
+	refused("control-group = \"o p\"\n" SERVICE("\twitness = \"w\""),
+	        "f.conf:1: control-group 'o p' is not usable; use 1 to 31 "
+	        "letters, digits, '.', '_' or '-'");
+}
+
 static void syntax_errors_name_the_line_and_what_to_do(void **state)
 {
 	refused("# one\n/* two\nthree */ // three\nfoo = 3\n",
-	        "f.conf:4: unknown key 'foo'; known here: key-file, user, run-dir, echo-port, replica-port, "
+	        "f.conf:4: unknown key 'foo'; known here: key-file, user, run-dir, control-group, "
+	        "switchover-group, echo-port, replica-port, "
 	        "rt-priority, "
 	        "node, service");
 	refused(SERVICE("\twitness = \"w\"\n\tcalls {\n\t\trescu = \"off\" }"),
@@ -426,7 +440,7 @@ static void a_written_configuration_parses_to_the_same(void **state)
 	int len;
 
 	parsed("key-file = \"/tmp/k\" user = \"nobody\" run-dir = \"/run/x\" echo-port = 9 replica-port = 7 "
-	       "rt-priority = 1\n" NODES
+	       "control-group = \"ops\" switchover-group = \"adm\" rt-priority = 1\n" NODES
 	       "service \"one\" { interface = \"eth0.7\" vip = { \"10.9.0.100/24\", \"10.9.0.101\" }\n"
 	       "sip = { \"udp:5060\", \"udp:5080\" } nodes = { \"b\", \"a\" } timing = \"echo 1500us lease "
 	       "2s\"\n"
@@ -601,6 +615,7 @@ int main(void)
 	        cmocka_unit_test(smallest_file_gets_the_documented_defaults),
 	        cmocka_unit_test(timing_is_a_word_or_both_numbers),
 	        cmocka_unit_test(silence_of_the_peer_needs_a_decision),
+	        cmocka_unit_test(who_may_switch_over_must_be_able_to_ask),
 	        cmocka_unit_test(syntax_errors_name_the_line_and_what_to_do),
 	        cmocka_unit_test(a_refused_file_does_not_disturb_the_next),
 	        cmocka_unit_test(something_must_be_configured),

@@ -121,7 +121,7 @@ static int connect_to(const char *path, const char *socket_name, struct client_r
 	error = -errno;
 	close(fd);
 	if (error == -EACCES || error == -EPERM)
-		todo = "run as root";
+		todo = "run as root, or as a member of control-group (sipflip.conf(5))";
 	else if (!strcmp(socket_name, CLIENT_CALLS))
 		todo = "is sipflipd running here? a witness keeps no calls: ask a node that runs the server";
 	else

@@ -199,6 +199,8 @@ static int take_globals(struct config_parser *p)
 {
 	struct config *c = p->config;
 	const struct config_value *user = config_value_of(p->root, "user");
+	const struct config_value *control = config_value_of(p->root, "control-group");
+	const struct config_value *switchover = config_value_of(p->root, "switchover-group");
 	long rt = 50;
 
 	strcpy(c->key_file, KEY_FILE_DEFAULT);
@@ -210,10 +212,18 @@ static int take_globals(struct config_parser *p)
 	                     sizeof(c->key_file)) ||
 	    config_take_path(p, config_value_of(p->root, "run-dir"), "run-dir", c->run_dir, RUN_DIR_MAX) ||
 	    (user && config_take_name(p, user->line, "user", user->text, c->user, sizeof(c->user))) ||
+	    (control && config_take_name(p, control->line, "control-group", control->text, c->control_group,
+	                                 sizeof(c->control_group))) ||
+	    (switchover && config_take_name(p, switchover->line, "switchover-group", switchover->text,
+	                                    c->switchover_group, sizeof(c->switchover_group))) ||
 	    config_take_port(p, config_value_of(p->root, "echo-port"), "echo-port", &c->echo_port) ||
 	    config_take_number(p, config_value_of(p->root, "rt-priority"), "rt-priority", 1, 99, &rt))
 		return -EINVAL;
 	c->rt_priority = (int)rt;
+	if (switchover && !control)
+		return config_fail(p, switchover->line,
+		                   "switchover-group without control-group: only root could ask; set "
+		                   "control-group too");
 
 	c->replica_port = c->echo_port + 1;
 	if (config_take_port(p, config_value_of(p->root, "replica-port"), "replica-port", &c->replica_port))
@@ -294,6 +304,8 @@ int config_parse(const char *text, const char *file, struct config *ret, struct 
 	cfg_opt_t root[] = {VALUE("key-file"),
 	                    VALUE("user"),
 	                    VALUE("run-dir"),
+	                    VALUE("control-group"),
+	                    VALUE("switchover-group"),
 	                    VALUE("echo-port"),
 	                    VALUE("replica-port"),
 	                    VALUE("rt-priority"),

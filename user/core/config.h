@@ -84,14 +84,16 @@ struct config_service {
 };
 
 struct config {
-	char key_file[CONFIG_PATH_LEN];     /* absolute; default "/etc/sipflip/key" */
-	char user[CONFIG_NAME_LEN];         /* of sipflip-calls; default "sipflip" */
-	char run_dir[128];                  /* default "/run/sipflip" */
-	uint16_t echo_port;                 /* default WIRE_PORT */
-	uint16_t replica_port;              /* default echo_port + 1 */
-	int rt_priority;                    /* default 50, 1..99 */
-	struct config_node node[MAX_NODES]; /* [0] is unused: node numbers start at 1 */
-	int n_node;                         /* highest number */
+	char key_file[CONFIG_PATH_LEN];         /* absolute; default "/etc/sipflip/key" */
+	char user[CONFIG_NAME_LEN];             /* of sipflip-calls; default "sipflip" */
+	char run_dir[128];                      /* default "/run/sipflip" */
+	char control_group[CONFIG_NAME_LEN];    /* may ask the daemons; "" = root only */
+	char switchover_group[CONFIG_NAME_LEN]; /* of them, may switch over; "" = root only */
+	uint16_t echo_port;                     /* default WIRE_PORT */
+	uint16_t replica_port;                  /* default echo_port + 1 */
+	int rt_priority;                        /* default 50, 1..99 */
+	struct config_node node[MAX_NODES];     /* [0] is unused: node numbers start at 1 */
+	int n_node;                             /* highest number */
 	struct config_service service[CONFIG_MAX_SERVICES];
 	int n_service;
 };

@@ -215,6 +215,10 @@ int config_format(const struct config *c, char *buf, size_t size)
 	char addr[ADDR_TEXT_LEN];
 
 	add(&t, "key-file = \"%s\"\nuser = \"%s\"\nrun-dir = \"%s\"\n", c->key_file, c->user, c->run_dir);
+	if (c->control_group[0])
+		add(&t, "control-group = \"%s\"\n", c->control_group);
+	if (c->switchover_group[0])
+		add(&t, "switchover-group = \"%s\"\n", c->switchover_group);
 	add(&t, "echo-port = %u\nreplica-port = %u\nrt-priority = %d\n", c->echo_port, c->replica_port,
 	    c->rt_priority);
 	for (int i = 1; i <= c->n_node; i++)

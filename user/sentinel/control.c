@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,20 +18,24 @@
 #include "log.h"
 #include "sentinel.h"
 
-int control_listen(const char *run_dir, const char *name)
+int control_listen(const struct sentinel *s, const char *name)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	int fd, err;
 
-	if (snprintf(un.sun_path, sizeof(un.sun_path), "%s/%s", run_dir, name) >= (int)sizeof(un.sun_path))
+	if (snprintf(un.sun_path, sizeof(un.sun_path), "%s/%s", s->run_dir, name) >= (int)sizeof(un.sun_path))
 		return -ENAMETOOLONG;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	unlink(un.sun_path);
-	if (bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 || chmod(un.sun_path, 0660) < 0 ||
-	    listen(fd, 8) < 0) {
+	/* made in the group, since giving it to one later takes CAP_CHOWN */
+	setfsgid(s->control.group);
+	err = bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? -errno : 0;
+	setfsgid(getegid());
+	if (!err && (chmod(un.sun_path, 0660) < 0 || listen(fd, 8) < 0))
 		err = -errno;
+	if (err) {
 		close(fd);
 		return err;
 	}
@@ -41,7 +46,7 @@ int control_init(struct sentinel *s)
 {
 	for (int i = 0; i < SENTINEL_CLIENTS; i++)
 		s->control.client[i].fd = -1;
-	s->control.listen = control_listen(s->run_dir, "control.sock");
+	s->control.listen = control_listen(s, "control.sock");
 	return s->control.listen < 0 ? s->control.listen : 0;
 }
 
@@ -285,6 +290,29 @@ static bool status(struct sentinel *s, struct control_client *c, const struct ct
 	return ok && put_end(c, 0, "");
 }
 
+/* Who connected, as the kernel knows it: root, or a member of switchover-group. */
+static bool may_switch_over(const struct sentinel *s, int fd)
+{
+	struct ucred who;
+	gid_t groups[64];
+	socklen_t len = sizeof(who), groups_len = sizeof(groups);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return false;
+	if (!who.uid)
+		return true;
+	if (!s->control.switchover)
+		return false;
+	if (who.gid == s->control.switchover)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &groups_len) < 0)
+		return false;
+	for (size_t i = 0; i < groups_len / sizeof(groups[0]); i++)
+		if (groups[i] == s->control.switchover)
+			return true;
+	return false;
+}
+
 static bool switchover(struct sentinel *s, struct control_client *c, const struct ctl_request *req)
 {
 	struct service *svc = NULL;
@@ -297,6 +325,11 @@ static bool switchover(struct sentinel *s, struct control_client *c, const struc
 			svc = &s->service[i];
 	if (!svc)
 		return put_end(c, -ENOENT, "no such service here; see: sipflip status");
+	if (!may_switch_over(s, c->fd)) {
+		s->control.forbidden++;
+		return put_end(c, -EACCES,
+		               "only root and members of switchover-group may; see sipflip.conf(5)");
+	}
 	view = service_view(s, svc, clock_now());
 	if (svc->lease.state != LEASE_owner) {
 		snprintf(text, sizeof(text), "this node does not own %s: %s does; ask there", svc->conf->name,
@@ -364,6 +397,7 @@ static bool put_own_counters(struct sentinel *s, struct control_client *c)
 	        {"keeper_bad_messages", "messages of the call keeper that were not understood",
 	         s->keeper.bad_messages},
 	        {"keeper_restarts", "times the call keeper was started again", s->keeper.restarts},
+	        {"control_forbidden", "switchovers asked for by somebody who may not", s->control.forbidden},
 	        {"control_refused", "command lines turned away: too many at once", s->control.refused},
 	};
 

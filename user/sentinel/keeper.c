@@ -141,7 +141,7 @@ int keeper_init(struct sentinel *s, const char *path)
 	s->keeper.pause_ns = PAUSE_FIRST_NS;
 	if (!s->has_plane)
 		return 0;
-	s->keeper.control_listen = control_listen(s->run_dir, "calls.sock");
+	s->keeper.control_listen = control_listen(s, "calls.sock");
 	return s->keeper.control_listen < 0 ? s->keeper.control_listen : 0;
 }
 

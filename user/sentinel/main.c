@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <sched.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -161,6 +162,27 @@ static void prepare_services(struct sentinel *s)
 	}
 }
 
+static int find_group(const char *key, const char *name, gid_t *ret, struct config_error *error)
+{
+	const struct group *group = name[0] ? getgrnam(name) : NULL;
+
+	if (name[0] && !group) {
+		snprintf(error->text, sizeof(error->text),
+		         "%s \"%s\": no such group on this machine; make it: groupadd --system %s", key, name,
+		         name);
+		return -ENOENT;
+	}
+	*ret = group ? group->gr_gid : 0;
+	return 0;
+}
+
+static int find_groups(const struct config *config, struct control *ret, struct config_error *error)
+{
+	int err = find_group("control-group", config->control_group, &ret->group, error);
+
+	return err ? err : find_group("switchover-group", config->switchover_group, &ret->switchover, error);
+}
+
 static void open_plane(struct sentinel *s)
 {
 	static struct iface iface[MAX_SERVICES];
@@ -288,6 +310,7 @@ static const char *find_calls(const char *given)
 
 static void start(struct sentinel *s, const char *calls)
 {
+	struct config_error error;
 	int64_t echo_ns = INT64_MAX;
 	int err;
 
@@ -296,6 +319,8 @@ static void start(struct sentinel *s, const char *calls)
 		bind_vips(s);
 		service_find_servers(s);
 	}
+	if (find_groups(&s->config, &s->control, &error))
+		fatal("%s: %s", s->config_path, error.text);
 	err = control_init(s);
 	err = err ? err : keeper_init(s, find_calls(calls));
 	if (err)
@@ -381,6 +406,7 @@ static void reload(struct sentinel *s)
 	static struct config fresh;
 	struct config_error error;
 	struct secrets *secrets = secrets_new();
+	struct control groups;
 	int err;
 
 	s->reload = false;
@@ -391,6 +417,7 @@ static void reload(struct sentinel *s)
 	err = load_config(s->config_path, &fresh, &error);
 	err = err ? err : secrets_read_keys(secrets, fresh.key_file, &error);
 	err = err ? err : passwords_missing(s, &fresh, &error);
+	err = err ? err : find_groups(&fresh, &groups, &error);
 	secrets_free(secrets);
 	if (err) {
 		log_error("event=reload-refused text=\"%s\"", error.text);

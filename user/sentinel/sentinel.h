@@ -86,10 +86,13 @@ struct control_client {
 };
 
 struct control {
+	gid_t group;      /* may ask; 0 = root only */
+	gid_t switchover; /* may switch over; 0 = root only */
 	int listen;
 	struct mono deaf_until; /* no descriptor was left for a client: not listened before */
 	struct control_client client[SENTINEL_CLIENTS];
 	uint64_t refused;
+	uint64_t forbidden;
 };
 
 struct sentinel {
@@ -180,8 +183,8 @@ void control_readable(struct sentinel *s, int client);
 /* New log lines to those who follow. */
 void control_flush(struct sentinel *s);
 void control_done(struct sentinel *s);
-/* A listening SOCK_SEQPACKET socket at run_dir/name, mode 0660. fd or -errno. */
-int control_listen(const char *run_dir, const char *name);
+/* A listening SOCK_SEQPACKET socket at run_dir/name, mode 0660 for root and the group. fd or -errno. */
+int control_listen(const struct sentinel *s, const char *name);
 
 const char *node_name(const struct sentinel *s, int node);
 
