@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-from chaos_lab import MAC, Failed, cpu_s, run, send_signal, wait_for
+from chaos_lab import MAC, Failed, PinnedMap, cpu_s, run, send_signal, wait_for
 
 # kind -> (function, modes or None for all, split: may make two owners in modes "hold" and "arbiter")
 KINDS = {}
@@ -77,7 +77,7 @@ def some_pairs(scene, rng):
 def impair(scene, rng, hold, cuts, **options):
     where, pairs = some_pairs(scene, rng)
     if cuts:
-        scene.down(scene.owner_then)
+        scene.down(*scene.lab.nodes)  # it may move more than once
     bad_wire(scene, rng, pairs, **options)
     time.sleep(rng.uniform(0.5, 1) * hold)
     return f"{where} {options}"
@@ -380,26 +380,11 @@ def maps_full(scene, rng, hold):
     """No room for servers and their sockets: the standby's new server is not seen by the kernel, only by OPTIONS."""
     node = scene.other(scene.owner_then)
     pins = f"/sys/fs/bpf/sipflip/{scene.lab.name}-{node}"
-    keys = {"servers": (1024, 4, 24), "sockets": (1024, 8, 16)}
-    for name, (count, key_bytes, value_bytes) in keys.items():
-        def words(number, size):
-            return " ".join(f"{b:02x}" for b in (0x7e000000 + number).to_bytes(size, "little"))
-        update, delete = f"{scene.scratch}/{name}.fill", f"{scene.scratch}/{name}.clear"
-        with open(update, "w", encoding="ascii") as f:
-            f.writelines(f"map update pinned {pins}/{name} key hex {words(n, key_bytes)} value hex "
-                         f"{' '.join(['00'] * value_bytes)}\n" for n in range(count))
-        with open(delete, "w", encoding="ascii") as f:
-            f.writelines(f"map delete pinned {pins}/{name} key hex {words(n, key_bytes)}\n" for n in range(count))
-
-        def clear(path=delete):  # a key that was never there is passed over
-            lines = open(path, encoding="ascii").read().splitlines()
-            while lines:
-                with open(path, "w", encoding="ascii") as f:
-                    f.write("\n".join(lines) + "\n")
-                done = run("bpftool", "batch", "file", path, check=False).count("\n")
-                lines = lines[max(done, 0) + 1:] if done < len(lines) else []
-        scene.later(clear)
-        run("bpftool", "batch", "file", update, check=False)
+    for name, key_bytes, value_bytes in (("servers", 4, 24), ("sockets", 8, 16)):
+        table = PinnedMap(f"{pins}/{name}")
+        keys = [(0x7e000000 + n).to_bytes(key_bytes, "little") for n in range(1024)]
+        scene.later(table.clear, keys)
+        table.fill(keys, bytes(value_bytes))
     scene.servers[node].end()
     scene.start_server(node)
     scene.later(scene.start_server, node)
@@ -488,6 +473,11 @@ def switchover(scene, rng, hold):
 def clock_step(scene, rng, hold):
     """The wall clock of every agent and call keeper leaps, forth and back."""
     ns = rng.choice((-1, 1)) * rng.choice((1, 60, 86400, 400 * 86400)) * 10**9
+    for node in scene.lab.nodes:
+        for pid in (scene.agent_pid(node), scene.keeper_pid(node)):
+            with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
+                if scene.clock_file not in f.read():
+                    raise Failed(f"the wall clock of {pid} on {node} is not ours to step")
     scene.later(scene.step_clock, 0)
     scene.step_clock(ns)
     time.sleep(rng.uniform(0.3, 1) * hold)
