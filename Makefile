@@ -53,7 +53,8 @@ calls_src    := $(wildcard user/calls/*.c)
 cli_src      := $(wildcard user/cli/*.c)
 bpf_src      := $(wildcard bpf/*.bpf.c)
 proto_src    := $(wildcard user/calls/*.proto)
-unit_src     := $(wildcard tests/unit/test_*.c)
+# What the confinement forbids, a sanitizer needs.
+unit_src     := $(filter-out $(if $(SAN),tests/unit/test_confinement.c),$(wildcard tests/unit/test_*.c))
 bpftest_src  := $(wildcard tests/bpf/test_*.c)
 tool_src     := $(wildcard tests/tools/*.c)
 fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
@@ -200,7 +201,7 @@ test-netns: all
 test-programs: $(unit_bin) $(bpf_bin) $(tool_bin) $(fuzz_test)
 # The unit tests and the harnesses' corpora under the address and undefined sanitizers.
 test-san: deps
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 test-unit
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 CFLAGS='-O1 -g' test-unit
 
 # libFuzzer on each harness for SECONDS, and random frames through the BPF programs; see docs/fuzzing.md.
 SECONDS ?= 60
