@@ -380,17 +380,26 @@ def maps_full(scene, rng, hold):
     """No room for servers and their sockets: the standby's new server is not seen by the kernel, only by OPTIONS."""
     node = scene.other(scene.owner_then)
     pins = f"/sys/fs/bpf/sipflip/{scene.lab.name}-{node}"
+    scene.later(scene.start_server, node)
+    scene.servers[node].end()
     for name, key_bytes, value_bytes in (("servers", 4, 24), ("sockets", 8, 16)):
         table = PinnedMap(f"{pins}/{name}")
         keys = [(0x7e000000 + n).to_bytes(key_bytes, "little") for n in range(1024)]
         scene.later(table.clear, keys)
         table.fill(keys, bytes(value_bytes))
-    scene.servers[node].end()
     scene.start_server(node)
-    scene.later(scene.start_server, node)
     scene.later(lambda: scene.servers[node].end())
-    time.sleep(0.5)
-    return node
+    owner = scene.wait_whole()  # an heir by OPTIONS alone
+    if rng.random() < 0.5:
+        return node
+    scene.down(owner)
+    scene.lab.lab("cli", owner, "switchover", "pbx")  # and, as the owner, missed by OPTIONS alone
+    wait_for(f"{node} to own", lambda: scene.owner() == node, 5)
+    scene.wait_whole()
+    scene.down(node)
+    scene.servers[node].kill()
+    wait_for(f"{owner} to own", lambda: scene.owner() == owner, 10)
+    return f"{node}, which owned then, and whose server was killed unseen"
 
 
 @fault("no-descriptors", split=("hold",))
