@@ -470,9 +470,15 @@ static void what_it_needs_is_left(void **state)
 
 static int as_root_only(void **state)
 {
-	if (geteuid() != 0 || !confine_is_possible())
+	if (geteuid() != 0)
 		skip();
 	return 0;
+}
+
+/* They need more than any cell has; that the program runs without one then is said in its log. */
+static void a_build_with_sanitizers_does_not_claim_a_cell(void **state)
+{
+	assert_false(confine_is_possible());
 }
 
 #define ESCAPE(test) cmocka_unit_test_setup(test, as_root_only)
@@ -494,6 +500,10 @@ int main(void)
 	        ESCAPE(what_it_needs_is_left),
 	};
 
+	const struct CMUnitTest none[] = {cmocka_unit_test(a_build_with_sanitizers_does_not_claim_a_cell)};
+
 	parent = getpid();
+	if (!confine_is_possible())
+		return cmocka_run_group_tests(none, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
