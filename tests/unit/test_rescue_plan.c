@@ -103,29 +103,32 @@ static void plan_follows_each_change(void **state)
 	assert_int_equal(counts.rescuable, 0);
 }
 
-/* Calls to voice mail, more than one count decides on: a first count does not keep the loop from its work. */
+#define MANY 1200
+
+/* Calls to voice mail, more than one turn decides on: a first count does not keep the loop from its work. */
 static void count_of_many_new_calls_is_spread(void **state)
 {
-	struct rescue_counts counts;
+	struct rescue_counting counting = {0};
+	struct rescue_counts counts = {0};
 	char id[16];
-	int i;
+	int i, turns;
 
 	dialog_table_done(&table);
 	assert_int_equal(dialog_table_init(&table, 2000, 7), 0);
-	for (i = 0; i < RESCUE_PLAN_BUDGET + 200; i++) {
+	for (i = 0; i < MANY; i++) {
 		struct leg a = {.table = &table, .call_id = id, .caller = "ann", .callee = "100"};
 
 		snprintf(id, sizeof(id), "ivr-%d", i);
 		leg_invite(&a, i);
 		leg_answer(&a, i);
 	}
-	rescue_plan_counts(&table, 0, &policy, &counts);
-	assert_int_equal(counts.calls, RESCUE_PLAN_BUDGET + 200);
-	assert_int_equal(counts.rescuable, RESCUE_PLAN_BUDGET);
-	assert_int_equal(counts.undecided, 200);
-	rescue_plan_counts(&table, 0, &policy, &counts);
-	assert_int_equal(counts.rescuable, RESCUE_PLAN_BUDGET + 200);
-	assert_int_equal(counts.undecided, 0);
+	for (turns = 1; !rescue_plan_count(&table, 0, &policy, &counting, 2000, &counts); turns++)
+		assert_int_equal(counts.calls, 0);
+	assert_int_equal(turns, MANY * RESCUE_PLAN_COST / 2000 + 1);
+	assert_int_equal(counts.calls, MANY);
+	assert_int_equal(counts.rescuable, MANY);
+	assert_true(rescue_plan_count(&table, 0, &policy, &counting, 2000, &counts)); /* all decided */
+	assert_int_equal(counts.rescuable, MANY);
 }
 
 static void rescued_call_can_be_rescued_again(void **state)

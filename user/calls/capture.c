@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-#define RECORDS_A_TURN 256
+#define RECORDS_A_TURN 32 /* about a millisecond */
 
 struct capture {
 	su_root_t *root;

@@ -13,6 +13,7 @@
 
 #define EXPIRE_BUDGET 512               /* slots a tick */
 #define COUNT_NS      (50 * NS_PER_US)  /* pause after a count, for each dialog */
+#define COUNT_BUDGET  2000              /* looks at a dialog a tick: half a millisecond */
 #define ORPHAN_NS     (100 * NS_PER_MS) /* an heir takes over sooner than that */
 #define NEWBORN_NS    NS_PER_S /* a call as young as that when its server became known is that server's */
 #define WARM_NS       NS_PER_S
@@ -341,12 +342,16 @@ static void tell_calls(struct service *svc, struct mono now, uint64_t lost)
 	struct media_counts media;
 	struct keeper_calls calls;
 
-	/* Counting walks the table: the more there is, the rarer. */
-	if ((svc->counted_version != svc->table.version || svc->counts.undecided) &&
+	/* Counting walks the table, some of it a tick: the more there is, the rarer. */
+	if (!svc->counts_old && svc->counted_version != svc->table.version &&
 	    !mono_before(now, svc->count_again)) {
 		svc->counted_version = svc->table.version;
-		rescue_plan_counts(&svc->table, svc->index, &policy, &svc->counts);
-		svc->count_again = svc->counts.undecided ? now : mono_add(now, svc->table.used * COUNT_NS);
+		svc->counts_old = true;
+	}
+	if (svc->counts_old &&
+	    rescue_plan_count(&svc->table, svc->index, &policy, &svc->counting, COUNT_BUDGET, &svc->counts)) {
+		svc->counts_old = false;
+		svc->count_again = mono_add(now, svc->table.used * COUNT_NS);
 	}
 	replica_holds(svc->replica, svc->index, svc->counts.dialogs);
 	replica_status(svc->replica, svc->index, &replica);

@@ -50,6 +50,8 @@ struct service {
 	bool resumed;            /* calls that were rescued before this process started are looked after */
 	struct mono server_gone; /* the local server died while this node owned; 0 = no, or seen to */
 	struct rescue_counts counts;
+	struct rescue_counting counting;
+	bool counts_old; /* a count is on its way */
 	uint64_t counted_version;
 	struct mono count_again;
 	uint64_t warmed_version;

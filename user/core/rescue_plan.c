@@ -191,41 +191,58 @@ enum rescue_plan rescue_plan_of(struct dialog_table *table, const struct dialog 
 	return plan;
 }
 
+static void count(struct dialog_table *table, struct dialog *d, const struct rescue_policy *policy,
+                  struct rescue_counting *c)
+{
+	struct dialog *peer;
+	bool decided;
+
+	c->counts.dialogs += !dialog_is_half_open(d);
+	if (!dialog_is_up(d)) {
+		c->counts.ringing += d->role == DIALOG_UAS;
+		return;
+	}
+	peer = dialog_peer(table, d);
+	if (peer)
+		c->paired++;
+	else
+		c->counts.calls++;
+	decided = is_decided(table, d, peer);
+	c->budget -= decided ? 1 : RESCUE_PLAN_COST;
+	if (rescue_plan_keeps(rescue_plan_of(table, d, policy)))
+		c->halves += peer ? 1 : 2;
+}
+
+bool rescue_plan_count(struct dialog_table *table, uint8_t service, const struct rescue_policy *policy,
+                       struct rescue_counting *c, int32_t budget, struct rescue_counts *ret)
+{
+	struct dialog *d;
+
+	c->budget = budget;
+	while (c->budget > 0) {
+		d = dialog_next(table, c->at ? &table->dialogs[c->at - 1] : NULL);
+		if (!d) {
+			*ret = c->counts;
+			ret->calls += (c->paired + 1) / 2;
+			ret->rescuable = c->halves / 2;
+			*c = (struct rescue_counting){0};
+			return true;
+		}
+		c->at = (uint32_t)(d - table->dialogs) + 1;
+		if (d->service == service && d->state != DIALOG_ENDED)
+			count(table, d, policy, c);
+		else
+			c->budget--;
+	}
+	return false;
+}
+
 void rescue_plan_counts(struct dialog_table *table, uint8_t service, const struct rescue_policy *policy,
                         struct rescue_counts *ret)
 {
-	struct rescue_counts counts = {0};
-	uint32_t paired = 0, halves = 0, budget = RESCUE_PLAN_BUDGET;
-	struct dialog *d = NULL;
+	struct rescue_counting counting = {0};
 
-	while ((d = dialog_older(table, d))) {
-		struct dialog *peer;
-		bool decided;
-
-		if (d->service != service || d->state == DIALOG_ENDED)
-			continue;
-		counts.dialogs += !dialog_is_half_open(d);
-		if (!dialog_is_up(d)) {
-			counts.ringing += d->role == DIALOG_UAS;
-			continue;
-		}
-		peer = dialog_peer(table, d);
-		if (peer)
-			paired++;
-		else
-			counts.calls++;
-		decided = is_decided(table, d, peer);
-		if (!decided && !budget) {
-			counts.undecided++;
-			continue;
-		}
-		budget -= !decided;
-		if (rescue_plan_keeps(rescue_plan_of(table, d, policy)))
-			halves += peer ? 1 : 2;
-	}
-	counts.calls += (paired + 1) / 2;
-	counts.rescuable = halves / 2;
-	*ret = counts;
+	rescue_plan_count(table, service, policy, &counting, INT32_MAX, ret);
 }
 
 static int64_t token_ns(const struct rescue_pace *pace)

@@ -76,10 +76,23 @@ struct rescue_counts {
 	uint32_t rescuable; /* calls among them that go on */
 	uint32_t dialogs;   /* with both tags, not ended */
 	uint32_t ringing;   /* first legs of calls not answered yet */
-	uint32_t undecided; /* dialogs that the budget did not reach: count again */
 };
-#define RESCUE_PLAN_BUDGET 1000 /* plans worked out in one count: some 4 ms */
-/* Walks the table: at most every 100 ms, after a change of table->version or with some undecided. */
+
+/* A count that goes on over several turns of the loop; zeros = not begun. */
+struct rescue_counting {
+	struct rescue_counts counts;
+	uint32_t paired, halves;
+	uint32_t at; /* place in the table */
+	int32_t budget;
+};
+#define RESCUE_PLAN_COST 8 /* of a plan to be worked out, in looks at a dialog */
+/*
+ * Goes on until `budget` looks are done. True: the table has been walked through, *ret is
+ * filled and the counting is ready to begin again. What changed meanwhile may be in it or not.
+ */
+bool rescue_plan_count(struct dialog_table *table, uint8_t service, const struct rescue_policy *policy,
+                       struct rescue_counting *counting, int32_t budget, struct rescue_counts *ret);
+/* All at once. */
 void rescue_plan_counts(struct dialog_table *table, uint8_t service, const struct rescue_policy *policy,
                         struct rescue_counts *ret);
 
