@@ -201,7 +201,7 @@ test-netns: all
 test-programs: $(unit_bin) $(bpf_bin) $(tool_bin) $(fuzz_test)
 # The unit tests and the harnesses' corpora under the address and undefined sanitizers.
 test-san: deps
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 CFLAGS='-O1 -g' test-unit
+	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 CFLAGS='-O1 -g' test-unit
 
 # libFuzzer on each harness for SECONDS, and random frames through the BPF programs; see docs/fuzzing.md.
 SECONDS ?= 60
