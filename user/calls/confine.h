@@ -5,8 +5,8 @@
  * some locks hold the calling thread only and others forbid to make threads:
  *   confine_files   no file but what is to be read in /proc (Landlock), no core
  *                   dump, bounded memory and descriptors
- *   confine_calls   the system calls it needs and no others, for all threads: any
- *                   other ends the process; no more threads, no processes
+ *   confine_calls   the system calls it needs, for all threads: others do not exist, and what
+ *                   means a break-in ends the process; no threads, no processes
  * There is no way back from either. tests/unit/test_confinement.c tries them.
  */
 #ifndef SIPFLIP_CALLS_CONFINE_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The system calls of sipflip-calls once its threads are there (confine.h), found
- * by tracing every scenario of tests/netns. What is not here ends the process, and
- * sipflipd says so; a library that begins to need another one shows it at once.
- * Arguments are judged where a number says enough: a socket's kind, how a file is
- * opened, memory that could be executed, which bpf command.
+ * The system calls of sipflip-calls once its threads are there (confine.h), in two
+ * filters of which the stricter counts. The list of what it needs, found by tracing the
+ * scenarios of tests/netns: any other does not exist (ENOSYS), for which libraries are
+ * prepared. And the list of what only somebody who broke in asks for: that ends the
+ * process, and sipflipd says so. Arguments are judged where a number says enough: a socket's
+ * kind, how a file is opened, memory that could be executed, which bpf command.
  */
 #include "confine.h"
 
@@ -94,9 +95,62 @@ static const struct rule judged[] = {
         ONE(sched_setscheduler, 1, 0 /* SCHED_OTHER */),
 };
 
-static int add(scmp_filter_ctx filter, const struct rule *rule)
+/* Each ends the process. */
+static const int fatal[] = {
+        /* other programs, other processes */
+        SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(ptrace),
+        SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(pidfd_getfd), SCMP_SYS(kcmp),
+        /* another self */
+        SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setreuid), SCMP_SYS(setregid), SCMP_SYS(setresuid),
+        SCMP_SYS(setresgid), SCMP_SYS(setfsuid), SCMP_SYS(setfsgid), SCMP_SYS(setgroups), SCMP_SYS(capset),
+        SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(chroot), SCMP_SYS(pivot_root),
+        /* the machine */
+        SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(fsopen),
+        SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
+        SCMP_SYS(kexec_file_load), SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(settimeofday),
+        SCMP_SYS(clock_settime), SCMP_SYS(adjtimex), SCMP_SYS(sethostname), SCMP_SYS(iopl), SCMP_SYS(ioperm),
+        SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(add_key), SCMP_SYS(request_key),
+        SCMP_SYS(keyctl), SCMP_SYS(open_by_handle_at),
+        /* files */
+        SCMP_SYS(creat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(mknod), SCMP_SYS(mknodat),
+        SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rmdir), SCMP_SYS(rename), SCMP_SYS(renameat),
+        SCMP_SYS(renameat2), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
+        SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchown),
+        SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(truncate), SCMP_SYS(setxattr)};
+
+#define WITH(name, number, bit)                                                                              \
+	{                                                                                                    \
+		SCMP_SYS(name), {MASKED(number, bit, bit)}, 1                                                \
+	}
+#define ABOVE(name, number, value)                                                                           \
+	{                                                                                                    \
+		SCMP_SYS(name), {SCMP_CMP64(number, SCMP_CMP_GT, value)}, 1                                  \
+	}
+#define OPENED(name, number)                                                                                 \
+	WITH(name, number, O_WRONLY), WITH(name, number, O_RDWR), WITH(name, number, O_CREAT),               \
+	        WITH(name, number, O_TRUNC), WITH(name, number, O_TMPFILE & ~O_DIRECTORY)
+
+static const struct rule fatal_if[] = {
+        OPENED(open, 1),
+        OPENED(openat, 2),
+        WITH(mmap, 2, PROT_EXEC),
+        WITH(mprotect, 2, PROT_EXEC),
+        {SCMP_SYS(clone), {MASKED(0, 0x10000 /* CLONE_THREAD */, 0)}, 1},
+        ONE(socket, 0, AF_UNIX),
+        ABOVE(socket, 0, AF_NETLINK), /* AF_PACKET and what came later */
+        SOCKET(AF_INET, SOCK_RAW),
+        SOCKET(AF_INET6, SOCK_RAW),
+        ONE(bpf, 0, BPF_MAP_CREATE),
+        ONE(bpf, 0, BPF_PROG_LOAD),
+        ONE(bpf, 0, BPF_OBJ_GET),
+        ONE(bpf, 0, BPF_PROG_ATTACH),
+        ONE(bpf, 0, BPF_MAP_GET_FD_BY_ID),
+        ABOVE(bpf, 0, BPF_OBJ_GET_INFO_BY_FD),
+};
+
+static int add(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
 {
-	int err = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, rule->n, rule->arg);
+	int err = seccomp_rule_add_array(filter, action, rule->call, rule->n, rule->arg);
 
 	/* a call that this machine's architecture does not have */
 	return err == -EDOM ? 0 : err;
@@ -108,21 +162,43 @@ static struct rule abort_of(pid_t self)
 	return (struct rule){SCMP_SYS(tgkill), {EQUAL(0, (uint64_t)self)}, 1};
 }
 
-int confine_syscalls(void)
+static int load(scmp_filter_ctx filter, int err)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	struct rule own = abort_of(getpid());
-	int err;
-
-	if (!filter)
-		return -ENOMEM;
-	err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-	err = err ? err : add(filter, &own);
-	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !err; i++)
-		err = add(filter, &(struct rule){.call = allowed[i]});
-	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]) && !err; i++)
-		err = add(filter, &judged[i]);
+	err = err ? err : seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	err = err ? err : seccomp_load(filter);
 	seccomp_release(filter);
 	return err;
+}
+
+static int end_on_fatal(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int err = filter ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]) && !err; i++)
+		err = add(filter, SCMP_ACT_KILL_PROCESS, &(struct rule){.call = fatal[i]});
+	for (size_t i = 0; i < sizeof(fatal_if) / sizeof(fatal_if[0]) && !err; i++)
+		err = add(filter, SCMP_ACT_KILL_PROCESS, &fatal_if[i]);
+	return filter ? load(filter, err) : err;
+}
+
+static int only_what_is_needed(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	struct rule own = abort_of(getpid());
+	int err = filter ? add(filter, SCMP_ACT_ALLOW, &own) : -ENOMEM;
+
+	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !err; i++)
+		err = add(filter, SCMP_ACT_ALLOW, &(struct rule){.call = allowed[i]});
+	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]) && !err; i++)
+		err = add(filter, SCMP_ACT_ALLOW, &judged[i]);
+	return filter ? load(filter, err) : err;
+}
+
+int confine_syscalls(void)
+{
+	int err = end_on_fatal();
+
+	/* last: it forbids to load another */
+	return err ? err : only_what_is_needed();
 }
