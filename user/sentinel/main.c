@@ -342,8 +342,13 @@ static void start(struct sentinel *s, const char *calls)
 			log_warn("service=%s event=no-warm-neighbours error=\"%s\" text=\"the first relayed "
 			         "packets of a takeover may wait for ARP\"",
 			         svc->conf->name, strerror(-err));
+		s->plane.state[i].ok_ns = 0;
 		s->plane.state[i].agent_pid = (uint64_t)getpid();
 	}
+	if (s->has_plane && plane_add_server(&s->plane, (uint32_t)getpid(), 0))
+		log_warn(
+		        "event=agent-unwatched text=\"should it die, the voters may take its silence for the "
+		        "server's\"");
 	s->wake.slack_ns = echo_ns + echo_ns / 2 + NS_PER_MS / 2;
 	err = loop_init(s);
 	if (err)
@@ -354,15 +359,26 @@ static void start(struct sentinel *s, const char *calls)
 		service_start(s, &s->service[i], clock_now());
 }
 
+/* From now on nobody asks the server, and that it says nothing means nothing. */
+static void say_gone(struct sentinel *s)
+{
+	for (int i = 0; i < s->n_service; i++) {
+		if (!s->service[i].here)
+			continue;
+		__atomic_store_n(&s->plane.state[i].agent_pid, 0, __ATOMIC_SEQ_CST);
+		s->plane.state[i].ok_ns = 0;
+	}
+}
+
 /* Leaves the data plane as it is. What it says of this agent from now on is: gone. */
 static void leave(struct sentinel *s)
 {
+	say_gone(s);
 	for (int i = 0; i < s->n_service; i++) {
 		struct service *svc = &s->service[i];
 
 		if (!svc->here)
 			continue;
-		s->plane.state[i].agent_pid = 0;
 		s->plane.state[i].armed_until_ns = 0;
 		log_info("service=%s event=stop text=\"%s\"", svc->conf->name,
 		         svc->lease.state == LEASE_owner
@@ -432,6 +448,7 @@ static void reload(struct sentinel *s)
 	}
 	log_info("event=reload text=\"starting over, ownership kept\"");
 	keeper_stop(s);
+	say_gone(s);
 	log_flush_final();
 	execv("/proc/self/exe", s->argv);
 	log_error("event=reload-failed error=\"%s\"", strerror(errno));
