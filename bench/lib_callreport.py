@@ -132,6 +132,7 @@ def print_report(settings, records):
         print(f"\nrun {number + 1}: server of {record['owner']} killed with {record['up']} calls up; the standby held "
               f"{record['replica']['dialogs']} legs, {record['replica']['rescuable']} calls rescuable "
               f"(after {record['replica']['waited_s']} s)")
+        print("  legs by what paired them: " + (", ".join(f"{how} {n}" for how, n in record["paired"]) or "not known"))
         if record["not_up"]:
             print("  not up before the kill, calls by the last status of their INVITE: " +
                   ", ".join(f"{status}: {n}" for status, n in record["not_up"]))
