@@ -199,9 +199,13 @@ test-bpf: $(bpf_bin)
 test-netns: all
 	$(Q)BUILD=$(abspath $(BUILD)) tests/run netns
 test-programs: $(unit_bin) $(bpf_bin) $(tool_bin) $(fuzz_test)
-# The unit tests and the harnesses' corpora under the address and undefined sanitizers.
+# Unit tests, the harnesses' corpora and a few scenarios under the address and undefined sanitizers.
+SAN_SCENARIOS ?= server_killed_is_taken_over call_survives_server_kill transfer_after_takeover one_legged_call_is_rejoined
+test-san: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
 test-san: deps
-	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 CFLAGS='-O1 -g' test-unit
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 CFLAGS='-O1 -g' test-unit
+	$(Q)for t in $(SAN_SCENARIOS); do ASAN_OPTIONS=detect_leaks=0 ONLY=$$t \
+		$(MAKE) --no-print-directory BUILD=$(BUILD)/san SAN=1 CFLAGS='-O1 -g' test-netns || exit 1; done
 
 # libFuzzer on each harness for SECONDS, and random frames through the BPF programs; see docs/fuzzing.md.
 SECONDS ?= 60

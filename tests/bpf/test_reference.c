@@ -73,12 +73,23 @@ static void open_both(void)
 	add_slots(egress->rodata->vip_slots, &r);
 	assert_return_code(ingress_bpf__load(ingress), errno);
 	assert_return_code(egress_bpf__load(egress), errno);
+	in.world.skel = ingress;
+	out.world.skel = egress;
 	in.world.prog = bpf_program__fd(ingress->progs.ingress);
 	out.world.prog = bpf_program__fd(egress->progs.egress);
 	open_side(&in, ingress->obj, &r);
 	open_side(&out, egress->obj, &r);
 	ring_buffer__add(in.rings, bpf_map__fd(ingress->maps.held), ignore, NULL);
 	ring_buffer__add(in.rings, bpf_map__fd(ingress->maps.events), ignore, NULL);
+}
+
+static void close_both(void)
+{
+	ring_buffer__free(in.rings);
+	ring_buffer__free(out.rings);
+	ring_buffer__free(in.world.ring);
+	ingress_bpf__destroy(in.world.skel);
+	egress_bpf__destroy(out.world.skel);
 }
 
 /* --- the state, into the maps and out of them ----------------------------------------------- */
@@ -339,6 +350,12 @@ static int setup(void **state)
 	return 0;
 }
 
+static int teardown(void **state)
+{
+	close_both();
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,8 +365,12 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0)
 		return 1;
 	if (argc == 3) {
+		int rc;
+
 		open_both();
-		return for_seconds(atoi(argv[1]), strtoull(argv[2], NULL, 10));
+		rc = for_seconds(atoi(argv[1]), strtoull(argv[2], NULL, 10));
+		close_both();
+		return rc;
 	}
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

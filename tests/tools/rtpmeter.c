@@ -345,12 +345,13 @@ static int64_t packet_time(struct msghdr *msg)
 
 static int meter_run(struct meter *m, int fd)
 {
-	uint8_t frame[2048];
+	_Alignas(4) uint8_t room[2 + 2048];
+	uint8_t *frame = room + 2; /* so that the IP header is aligned */
 
 	while (!stop_requested) {
 		char control[128];
 		struct sockaddr_ll from;
-		struct iovec iov = {frame, sizeof(frame)};
+		struct iovec iov = {frame, sizeof(room) - 2};
 		struct msghdr msg = {
 		        .msg_name = &from,
 		        .msg_namelen = sizeof(from),
