@@ -132,7 +132,8 @@ static __always_inline enum reason capture_copy(struct __sk_buff *skb, const str
 /*
  * From the VIP to itself go only OPTIONS and their answers. An answer that leaves
  * the server is noted here: an agent that hangs cannot, and a node whose programs
- * all stand still must not look like one where only the agent does.
+ * all stand still must not look like one where only the agent does. One that has
+ * ended is neither: watch then takes the time away.
  */
 static __always_inline void note_answer(struct __sk_buff *skb, const struct iphdr *ip)
 {
@@ -151,7 +152,8 @@ static __always_inline void note_answer(struct __sk_buff *skb, const struct iphd
 		return;
 	service = lowest_service(endpoint->services);
 	state = bpf_map_lookup_elem(&service_state, &service);
-	if (state)
+	/* answers to a call keeper whose agent has gone count no more */
+	if (state && state->agent_pid)
 		state->ok_ns = bpf_ktime_get_boot_ns();
 }
 

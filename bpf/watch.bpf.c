@@ -67,6 +67,21 @@ static long mark_dead(__u32 service, struct death *death)
 	return 0;
 }
 
+/*
+ * The agent's own process is in the table too, for no service. Without it nobody
+ * asks the server, so that from now on its silence says nothing.
+ */
+static long agent_ended(__u32 service, __u32 *tgid)
+{
+	struct service_state *state = bpf_map_lookup_elem(&service_state, &service);
+
+	if (state && state->agent_pid == *tgid) {
+		state->agent_pid = 0;
+		state->ok_ns = 0;
+	}
+	return 0;
+}
+
 /* Before the event: whoever wakes up finds the maps say it already. */
 static __always_inline void services_dead(__u64 services, __u64 now_ns)
 {
@@ -118,7 +133,8 @@ int BPF_PROG(watch_signal_generate, int sig, void *info, struct task_struct *tas
 		return 0;
 	tgid = BPF_CORE_READ(task, tgid);
 	server = bpf_map_lookup_elem(&servers, &tgid);
-	if (server && (sig == SIGKILL || BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT))
+	if (server && server->services &&
+	    (sig == SIGKILL || BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT))
 		signal_sign(server, tgid, sig);
 	return 0;
 }
@@ -139,7 +155,7 @@ int BPF_PROG(watch_signal_deliver, int sig, void *info, struct k_sigaction *acti
 	if (!is_fatal_by_default(sig) || BPF_CORE_READ(action, sa.sa_handler))
 		return 0;
 	server = bpf_map_lookup_elem(&servers, &tgid);
-	if (!server)
+	if (!server || !server->services)
 		return 0;
 	task = (struct task_struct *)bpf_get_current_task();
 	flags = BPF_CORE_READ(task, signal, flags);
@@ -156,8 +172,12 @@ int BPF_PROG(watch_process_exit, struct task_struct *task)
 
 	if (!server || BPF_CORE_READ(task, signal, live.counter) != 0)
 		return 0;
-	count_shared(REASON_server_exit);
-	server_dying(server, EVENT_SERVER_EXIT, tgid, 0);
+	if (server->services) {
+		count_shared(REASON_server_exit);
+		server_dying(server, EVENT_SERVER_EXIT, tgid, 0);
+	} else {
+		bpf_loop(MAX_SERVICES, agent_ended, &tgid, 0);
+	}
 	bpf_map_delete_elem(&servers, &tgid);
 	return 0;
 }

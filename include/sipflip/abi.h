@@ -81,7 +81,7 @@ struct service_state {
 	__u64 epoch;           /* sipflipd; ingress when it accepts RESIGN */
 	__u64 armed_until_ns;  /* sipflipd: until then RESIGN may make us owner */
 	__u64 turn_ns;         /* sipflipd: its loop's last turn */
-	__u64 ok_ns;           /* sipflipd: last good OPTIONS answer; capture: when one left; 0 = none yet */
+	__u64 ok_ns;           /* sipflipd, capture: last good OPTIONS answer; 0 = none, or no agent */
 	__u64 server_dead_ns;  /* watch when it sees the death; sipflipd clears to 0 */
 	__u64 flipped_ns;      /* when the word last left 0: ingress or sipflipd */
 	__u64 first_packet_ns; /* ingress: first IP frame for a VIP since flipped_ns; sipflipd clears */
@@ -93,7 +93,7 @@ struct service_state {
 	 */
 	__u8 draining;
 	__u8 pad[2];
-	__u64 agent_pid;        /* sipflipd: the running agent, 0 after a clean stop */
+	__u64 agent_pid;        /* sipflipd: the running agent; watch: 0 when it has ended */
 	__u64 promise_until_ns; /* sipflipd: as a voter, for status only */
 	__u64 pad2[5];
 };
@@ -160,7 +160,8 @@ struct endpoint {
 /*
  * map servers{tgid}, HASH and map sockets{cookie}, HASH: the SIP servers'
  * processes (initial pid namespace) and sockets. Written by sipflipd (what it
- * found at start) and watch (post_bind adds, exit and release remove).
+ * found at start, and itself for no service) and watch (post_bind adds, exit and
+ * release remove).
  */
 struct server {
 	__u64 services;

@@ -193,12 +193,18 @@ static uint64_t answered_ns(const struct tap *tap)
 static void servers_answer_to_a_probe_is_noted_without_the_agent(void **state)
 {
 	struct tap *tap = *state;
+	struct service_state agent = {.agent_pid = 1}, gone = {0};
+	uint32_t service = SERVICE;
 	uint64_t before = now_boot_ns();
 
+	nothing_is_copied(tap, LO_VIP, SIP_PORT, LO_VIP, 5081, 13);
+	assert_int_equal(answered_ns(tap), 0); /* nobody asks any more */
+	map_put(tap->skel->maps.service_state, &service, &agent);
 	nothing_is_copied(tap, LO_VIP, 5081, LO_VIP, SIP_PORT, 13);
 	assert_int_equal(answered_ns(tap), 0);
 	nothing_is_copied(tap, LO_VIP, SIP_PORT, LO_VIP, 5081, 13);
 	assert_in_range(answered_ns(tap), before, now_boot_ns());
+	map_put(tap->skel->maps.service_state, &service, &gone);
 }
 static void empty_datagrams_are_not_copied(void **state)
 {

@@ -458,6 +458,31 @@ static void death_of_a_stranger_is_nobodys_business(void **state)
 	assert_counted(&t->w);
 }
 
+/* --- the agent --------------------------------------------------------------------------- */
+static void agents_end_takes_away_what_the_server_last_answered(void **state)
+{
+	struct watch *t = *state;
+	struct server of_no_service = {0};
+	struct server_child agent = child_start(0, NO_PORT, SOCK_DGRAM, act_nothing);
+	uint32_t tgid = agent.pid;
+
+	map_put(t->skel->maps.servers, &tgid, &of_no_service);
+	for (int i = 3; i < 6; i++) {
+		t->w.state[i].agent_pid = i == 4 ? tgid + 1 : tgid;
+		t->w.state[i].ok_ns = 77;
+	}
+	t->w.before = counters_read(t->w.counters);
+	kill(agent.pid, SIGKILL);
+	child_end(&agent);
+	no_event(t);
+	assert_counted(&t->w);
+	for (int i = 3; i < 6; i++) {
+		assert_int_equal(t->w.state[i].agent_pid, i == 4 ? tgid + 1 : 0);
+		assert_int_equal(t->w.state[i].ok_ns, i == 4 ? 77 : 0);
+	}
+	assert_false(is_watched(t, agent.pid, &of_no_service));
+}
+
 /* --- sockets ---------------------------------------------------------------------------- */
 static void closed_sip_socket_of_a_live_server_is_told(void **state)
 {
@@ -560,6 +585,7 @@ int main(void)
 	        in_a_space(death_already_known_keeps_its_time),
 	        in_a_space(death_is_marked_for_every_service_of_the_server_and_no_other),
 	        in_a_space(death_of_a_stranger_is_nobodys_business),
+	        in_a_space(agents_end_takes_away_what_the_server_last_answered),
 	        in_a_space(closed_sip_socket_of_a_live_server_is_told),
 	        in_a_space(server_bound_to_any_address_is_found),
 	        in_a_space(other_binds_are_nobodys_business),

@@ -453,11 +453,14 @@ def no_memory(scene, rng, hold):
             write("/sys/fs/cgroup/memory/cgroup.procs", str(pid))
         os.rmdir(group)
     scene.later(release)
-    write(f"{group}/memory.limit_in_bytes", str(rng.choice((64, 256)) << 10))
-    write(f"{group}/cgroup.procs", str(scene.keeper_pid(node)))
+    write(f"{group}/memory.limit_in_bytes", str(rng.choice((4, 64, 256)) << 10))
+    pid = scene.keeper_pid(node)
+    write(f"{group}/cgroup.procs", str(pid))
     scene.place(2)
     time.sleep(rng.uniform(0, 0.5) * hold)
-    return node
+    with open(f"{group}/memory.failcnt", encoding="ascii") as f:
+        refused = int(f.read())
+    return f"{node}, {refused} times refused{'' if scene.keeper_pid(node) == pid else ' and killed'}"
 
 
 # --- what an operator does ---------------------------------------------------------------------------------------

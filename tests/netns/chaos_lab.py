@@ -220,7 +220,7 @@ class Scene:
 
     # --- calls ----------------------------------------------------------------------------------------
     def place(self, count):
-        if not count:
+        if count <= 0:
             return
         first = self.next_call
         self.farms["p1"].must(f"place {count} 50 {first}")
