@@ -215,6 +215,11 @@ fuzz: deps
 FUZZ_FLAGS = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 fuzz-programs: $(fuzz_bin) $(BUILD)/bpftest/test_reference
 
+# The lease protocol: every state of the model within its bounds, and broken copies of the code. docs/model.md
+model: deps
+	$(Q)BUILD=$(abspath $(BUILD)) tests/model/run
+	$(Q)tests/sim/mutants
+
 # Debian 12's own kernel, emulated; see tests/kernels/run.
 test-kernels: deps
 	$(Q)$(MAKE) --no-print-directory all test-programs

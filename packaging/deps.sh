@@ -8,7 +8,7 @@ gcc make pkg-config clang llvm clang-format libc6-dev linux-libc-dev
 bpftool libbpf-dev libelf-dev zlib1g-dev
 libsodium-dev libconfuse-dev libsystemd-dev
 libsofia-sip-ua-dev libprotobuf-c-dev protobuf-c-compiler libzmq3-dev libseccomp-dev
-libcmocka-dev
+libcmocka-dev spin
 iproute2 iptables openssl ethtool util-linux procps iputils-arping iputils-ping man-db python3 jq
 baresip-core kamailio sip-tester sipsak tshark tcpdump keepalived
 "

@@ -324,7 +324,7 @@ static void act(struct sim *s, int self, const struct lease_action *a)
 			n->word = a->until;
 		break;
 	case LEASE_EPOCH:
-		if (n->word == LEASE_FENCED)
+		if (n->word == LEASE_FENCED && a->epoch > n->epoch)
 			n->epoch = a->epoch;
 		break;
 	case LEASE_ANNOUNCE:

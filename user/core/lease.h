@@ -101,7 +101,7 @@ enum lease_action_type {
 	LEASE_FENCE,     /* store 0; then state.flags without CLAIM */
 	LEASE_OWN,       /* store epoch, then compare-and-swap the word from 0 to until */
 	LEASE_EXTEND,    /* store until into a word that is not 0: FOREVER, or back to a finite lease */
-	LEASE_EPOCH,     /* not owner: store the epoch recognised */
+	LEASE_EPOCH,     /* not owner: store the epoch recognised; never a lower one */
 	LEASE_FORWARD,   /* stale VIP traffic goes to node (0 = nobody) */
 	LEASE_ANNOUNCE,  /* gratuitous ARP, repeated */
 	LEASE_PROBE_VIP, /* ask by ARP whether anybody answers for the VIP */

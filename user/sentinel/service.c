@@ -149,13 +149,16 @@ static void do_own(struct sentinel *s, struct service *svc, const struct lease_a
 		         svc->conf->name);
 }
 
-/* Not over an epoch that ingress stores in this very moment with a RESIGN it accepts. */
+/*
+ * Not over an epoch that ingress stores in this very moment with a RESIGN it accepts;
+ * and never a lower one, or a repeated RESIGN of a while ago would be new again.
+ */
 static void recognise(struct sentinel *s, struct service *svc, uint64_t epoch)
 {
 	__u64 *stored = &state_of(s, svc)->epoch;
 	__u64 known = __atomic_load_n(stored, __ATOMIC_ACQUIRE);
 
-	if (plane_word(&s->plane, svc->index) == LEASE_FENCED)
+	if (epoch > known && plane_word(&s->plane, svc->index) == LEASE_FENCED)
 		__atomic_compare_exchange_n(stored, &known, epoch, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
