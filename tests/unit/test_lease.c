@@ -542,6 +542,21 @@ static void an_owner_that_forgot_takes_an_epoch_above_what_its_heir_knows(void *
 	assert_int_not_equal(sim.node[1].word, LEASE_FOREVER);
 }
 
+static void an_owner_is_told_of_a_higher_epoch_that_its_heir_has_voted_for(void **state)
+{
+	lab(30, LEASE_WITNESSED);
+	run_ms(300);
+	/* a vote that nobody took; the owner restarted meanwhile and the witness made it one again */
+	sim.node[2].lease.promise.epoch = sim.node[2].lease.max_epoch = 0x901;
+	sim.node[2].lease.promise.until = sim_clock(&sim, &sim.node[2]);
+	run_ms(300);
+	assert_int_equal(owner(), 1);
+	assert_int_equal(sim.node[1].epoch, 0xa01);
+	assert_int_equal(sim.node[1].lease.lapses, 0);
+	assert_int_equal(sim.node[2].lease.promise.epoch, 0xa01);
+	assert_int_equal(sim.node[2].lease.state, LEASE_heir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -573,6 +588,7 @@ int main(void)
 	        cmocka_unit_test(an_owner_that_hears_a_higher_claim_gives_up_though_it_is_not_heard),
 	        cmocka_unit_test(an_owner_again_has_nothing_left_to_repeat),
 	        cmocka_unit_test(an_owner_that_forgot_takes_an_epoch_above_what_its_heir_knows),
+	        cmocka_unit_test(an_owner_is_told_of_a_higher_epoch_that_its_heir_has_voted_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

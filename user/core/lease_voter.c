@@ -39,8 +39,14 @@ static void hear_owner(struct lease *lease, struct lease_other *other, const str
 {
 	bool held = lease_promise_runs(lease, view->now);
 
-	if (msg->epoch < lease->promise.epoch)
+	if (msg->epoch < lease->promise.epoch) {
+		/* its vote was for a higher one, which the owner does not know of: it may take one above */
+		struct msg refuse = {.type = WIRE_REFUSE, .epoch = lease->max_epoch, .detail = REFUSE_EPOCH};
+
+		if (!held)
+			lease_send(lease, other->node, refuse, view, out);
 		return;
+	}
 	if (held && lease->promise.node != other->node)
 		return; /* an owner may raise its own epoch: it is the same node's word */
 	lease->withholding = agent_fails(lease, other, view);
