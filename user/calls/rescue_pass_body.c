@@ -4,9 +4,9 @@
  * of several parts). Bytes from the network: what does not read is said to be bad,
  * and never reaches the table. Used by the rescue_pass files.
  */
+#include "multipart.h"
 #include "rescue_pass.h"
 
-#include <sofia-sip/msg_mime.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/su_string.h>
 
@@ -24,7 +24,7 @@ enum pass_body pass_body_of(su_home_t *home, const sip_t *sip, struct sdp *ret)
 	if (!body || !body->pl_len)
 		return PASS_NO_BODY;
 	if (!is_sdp(type) && type->c_type && su_casenmatch(type->c_type, "multipart/", 10)) {
-		part = msg_multipart_parse(home, type, sip_payload_dup(home, body));
+		part = multipart_parse(home, type, sip_payload_dup(home, body));
 		while (part && !(part->mp_content_type && is_sdp(part->mp_content_type) && part->mp_payload))
 			part = part->mp_next;
 		if (!part)

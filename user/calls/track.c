@@ -4,10 +4,10 @@
  * header values as text, in the memory of the message, which is gone at the end.
  */
 #include "track.h"
+#include "multipart.h"
 #include "pairing.h"
 
 #include <sofia-sip/msg.h>
-#include <sofia-sip/msg_mime.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_parser.h>
 #include <sofia-sip/sip_util.h>
@@ -153,7 +153,7 @@ static void find_sdp(su_home_t *home, const sip_t *sip, struct sip_event *ev)
 	}
 	if (!su_casenmatch(type->c_type, "multipart/", 10))
 		return;
-	part = msg_multipart_parse(home, type, (sip_payload_t *)body);
+	part = multipart_parse(home, type, (sip_payload_t *)body);
 	for (; part; part = part->mp_next)
 		if (part->mp_content_type && is_sdp(part->mp_content_type) && part->mp_payload) {
 			ev->sdp = part->mp_payload->pl_data;
