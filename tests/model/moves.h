@@ -36,7 +36,8 @@ static void moves_print(void)
 	for (int i = 0; i < ROLES; i++)
 		for (int k = 0; k < ROLES; k++)
 			if (made[i][k])
-				printf("MOVE %s %s%s\n", role_names[i], role_names[k], listed[i][k] ? "" : " UNLISTED");
+				printf("MOVE %s %s%s\n", role_names[i], role_names[k],
+				       listed[i][k] ? "" : " UNLISTED");
 }
 
 static void moves_note(int from, int to)
