@@ -10,12 +10,17 @@
 
 #include "world.h"
 
+/* clang-format off */
 #define FAULTS(X)                                                                                            \
 	X(cut_both_ways)                                                                                     \
 	X(cut_one_way)                                                                                       \
-	X(heal) X(loss_and_delay) X(agent_stall) X(machine_crash) X(machine_start) X(agent_kill)             \
-	        X(agent_kill_mid_turn) X(agent_start) X(server_death) X(server_start) X(switchover)          \
-	                X(clock_rate) X(ring_full) X(arbiter_lost_or_seen) X(replay)
+	X(heal)                                                                                              \
+	X(loss_and_delay)                                                                                    \
+	X(agent_stall)                                                                                       \
+	X(machine_crash) X(machine_start) X(agent_kill) X(agent_kill_mid_turn) X(agent_start)                \
+	        X(server_death) X(server_start) X(switchover) X(clock_rate) X(ring_full)                     \
+	                X(arbiter_lost_or_seen) X(replay)
+/* clang-format on */
 
 enum fault {
 #define X(name) FAULT_##name,
