@@ -3,7 +3,7 @@
 
 from lib_calls import spread
 
-FLOW_BYTES = 256       # struct flow
+FLOW_BYTES = 192       # struct flow
 FLOWS_A_CALL = 4       # RTP and RTCP of two legs
 TROUBLE = ("full", "lost", "drop", "ambiguous", "strange", "relay_no", "relay_busy", "malformed", "too_long", "unknown",
            "incomplete")
