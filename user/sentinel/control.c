@@ -114,6 +114,12 @@ static bool put_instance(struct sentinel *s, struct control_client *c, struct mo
 	return put(c, &i, sizeof(i));
 }
 
+/* Ingress may have heard somebody after this turn of the loop began: then just now. */
+static uint64_t age_ns(struct mono now, uint64_t then_ns)
+{
+	return (uint64_t)now.ns > then_ns ? (uint64_t)now.ns - then_ns : 0;
+}
+
 /* A witness knows the heir by its reflections only. */
 static const char *heard_unready(const struct service *svc, int heir)
 {
@@ -170,7 +176,7 @@ static bool put_service(struct sentinel *s, struct service *svc, struct control_
 	        .echo_ns = (uint64_t)svc->conf->echo_ns,
 	        .verdict = svc->health.verdict,
 	        .server_tgid = svc->server_tgid,
-	        .ok_age_ns = svc->health.ok_ns ? (uint64_t)now.ns - svc->health.ok_ns : ~0ULL,
+	        .ok_age_ns = svc->health.ok_ns ? age_ns(now, svc->health.ok_ns) : ~0ULL,
 	        .limit_us = svc->health.limit_us,
 	        .p50_us = svc->health.p50_us,
 	        .p99_us = svc->health.p99_us,
@@ -233,7 +239,7 @@ static bool put_node(struct sentinel *s, struct service *svc, int node, struct c
 		r.turn_age_us = 0;
 		r.epoch = svc->lease.epoch;
 		if (svc->health.ok_ns)
-			r.ok_age_us = (uint32_t)(((uint64_t)now.ns - svc->health.ok_ns) / 1000);
+			r.ok_age_us = (uint32_t)(age_ns(now, svc->health.ok_ns) / 1000);
 		return put(c, &r, sizeof(r));
 	}
 	for (int i = 0; i < 2; i++) {
@@ -255,8 +261,8 @@ static bool put_node(struct sentinel *s, struct service *svc, int node, struct c
 	if (svc->here) { /* a witness is not asked, it asks: its echoes are what is known of it */
 		const struct peer *p = &s->plane.peers[svc->index * MAX_NODES + node];
 
-		if (p->last_echo_ns && (uint64_t)now.ns - p->last_echo_ns < r.heard_age_ns) {
-			r.heard_age_ns = (uint64_t)now.ns - p->last_echo_ns;
+		if (p->last_echo_ns && age_ns(now, p->last_echo_ns) < r.heard_age_ns) {
+			r.heard_age_ns = age_ns(now, p->last_echo_ns);
 			r.status = p->flags;
 			r.epoch = p->epoch;
 			r.ok_age_us = p->ok_age_us;
