@@ -23,7 +23,8 @@ UP = 2                # as callfarm numbers its states
 WHOLE_S = 25          # after a fault, until there is one healthy owner with a ready heir again
 HEARD_S = 0.6         # of media that a call must have to count as alive
 PLACED_S = 20
-LOG_BYTES = 2 << 20   # the disk that can be filled
+LOG_BYTES = 4 << 20   # the disk that can be filled
+LOGS_SAID = 5         # times that the agents' logs are shown
 
 
 class Scene:
@@ -39,7 +40,8 @@ class Scene:
         self.next_call = self.lost_calls = self.placed_calls = self.ended_calls = 0
         self.refused_ends = 0
         self.upgrades = self.upgrade_lost = self.upgrade_received = 0
-        self.findings_read = 0
+        self.findings_read = self.logs_said = 0
+        self.evidence = None
         self.owner_then = None  # who owned when the fault under way began
         self.lost_in = []
         self.referee = self.vipwatch = None
@@ -93,6 +95,8 @@ class Scene:
 
     def __exit__(self, *_):
         self.mend()
+        if self.evidence:
+            self.evidence.end()
         for farm in self.farms.values():
             farm.end()
         for process in (self.vipwatch, self.referee):
@@ -124,6 +128,9 @@ class Scene:
         return wrong
 
     def say_logs(self, lines=25):
+        self.logs_said += 1
+        if self.logs_said > LOGS_SAID:
+            return
         for node in self.voters:
             log = self.lab.lab("log", node, check=False).strip().splitlines()
             self.say(f"--- log of {node}\n" + "\n".join(log[-lines:]))
