@@ -72,7 +72,7 @@ static inline void node_start(struct node *node, uint32_t max)
 {
 	memset(&node->counters, 0, sizeof(node->counters));
 	node->instance += 0x10001;
-	assert_int_equal(dialog_table_init(&node->table, max, 7), 0);
+	assert_int_equal(dialog_table_init(&node->table, max, node->instance), 0);
 	replica_session_init(&node->session, 3, "pbx", &node->table, node->instance, node_send, node,
 	                     &node->counters);
 }

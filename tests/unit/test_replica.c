@@ -462,8 +462,8 @@ static void a_call_that_hung_up_before_the_owner_had_it_back_is_over(void **stat
 	pair_done(&p);
 }
 
-/* A message of the one call that rings: the INVITE (status 0), or the server's answer to it. */
-static void called(struct pair *p, int status)
+/* A message of a call: the INVITE (status 0), or the server's answer to it. */
+static struct dialog *message(struct pair *p, const char *call_id, int status)
 {
 	struct sip_event ev = {
 	        .at = clock_of(p, &p->a),
@@ -473,7 +473,7 @@ static void called(struct pair *p, int status)
 	        .status = (uint16_t)status,
 	        .cseq = 4711,
 	        .remote_port = 5060,
-	        .call_id = "rings@example",
+	        .call_id = call_id,
 	        .from = "<sip:anna@example>",
 	        .from_tag = "annas",
 	        .to = "<sip:ben@example>",
@@ -484,7 +484,36 @@ static void called(struct pair *p, int status)
 	        .refresher_uas = -1,
 	};
 
-	dialog_table_event(&p->a.table, &ev);
+	return dialog_table_event(&p->a.table, &ev);
+}
+
+/* The one call that rings. */
+static void called(struct pair *p, int status)
+{
+	message(p, "rings@example", status);
+}
+
+static void a_restarted_owner_gives_new_calls_no_number_of_one_that_it_gets_back(void **state)
+{
+	const struct dialog *d;
+	uint64_t old, new;
+	struct pair p;
+
+	pair_start(&p);
+	message(&p, "old@example", 0);
+	old = message(&p, "old@example", 200)->call;
+	turns(&p, 8);
+	node_restart(&p.a);
+	/* before the peer could tell */
+	message(&p, "new@example", 0);
+	new = message(&p, "new@example", 200)->call;
+	turns(&p, 30);
+	assert_int_equal(p.a.table.used, 2);
+	for (d = dialog_next(&p.a.table, NULL); d; d = dialog_next(&p.a.table, d))
+		assert_int_equal(d->call, strcmp(d->call_id, "old@example") ? new : old);
+	assert_int_not_equal(new, old);
+	assert_same_tables(&p);
+	pair_done(&p);
 }
 
 static void a_restarted_owner_takes_no_half_open_dialog_back_that_got_its_tag_meanwhile(void **state)
@@ -601,6 +630,7 @@ int main(void)
 	        cmocka_unit_test(a_ringing_call_is_one_dialog_on_the_standby_at_every_stage),
 	        cmocka_unit_test(a_refused_invite_is_gone_or_over_on_the_standby),
 	        cmocka_unit_test(a_call_that_hung_up_before_the_owner_had_it_back_is_over),
+	        cmocka_unit_test(a_restarted_owner_gives_new_calls_no_number_of_one_that_it_gets_back),
 	        cmocka_unit_test(a_restarted_owner_takes_no_half_open_dialog_back_that_got_its_tag_meanwhile),
 	        cmocka_unit_test(a_restarted_owner_takes_no_half_open_dialog_back_whose_invite_it_missed),
 	        cmocka_unit_test(a_restarted_owner_takes_no_half_open_dialog_back_that_was_refused_meanwhile),

@@ -319,7 +319,7 @@ struct dialog_table {
 	uint32_t expire_cursor;
 	uint8_t hash_key[16];
 	uint64_t version;                    /* of the last change; never goes down */
-	uint64_t next_call;                  /* call numbers: one above every number seen */
+	uint64_t next_call;                  /* call numbers: one above every number seen, see _init */
 	struct dialog_tombstone *tombstones; /* ring of DIALOG_TOMBSTONES */
 	uint64_t n_tombstones;               /* ever written */
 	uint64_t gone[DIALOG_GONE];          /* ring: see dialog_was_hung_up */
@@ -334,8 +334,9 @@ struct dialog_table {
 };
 
 /*
- * Everything for max_dialogs (1..1,000,000) but their text; seed keys the hash.
- * 0, -EINVAL or -ENOMEM.
+ * Everything for max_dialogs (1..1,000,000) but their text; seed keys the hash and says
+ * where the call numbers begin: those of a process before this one come back from the
+ * peer, and two calls of one number would be taken for one. 0, -EINVAL or -ENOMEM.
  */
 int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t seed);
 void dialog_table_done(struct dialog_table *table);

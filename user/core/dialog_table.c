@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CALL_START_BITS 40 /* what two tables are unlikely to begin alike by */
+
 static uint32_t index_of(const struct dialog_table *table, const struct dialog *dialog)
 {
 	return (uint32_t)(dialog - table->dialogs);
@@ -53,7 +55,7 @@ int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t
 	        .max = max_dialogs,
 	        .first = DIALOG_NIL,
 	        .last = DIALOG_NIL,
-	        .next_call = 1,
+	        .next_call = 1 + (seed * 0x9e3779b97f4a7c15ULL >> (64 - CALL_START_BITS)),
 	        .bytes_max = (uint64_t)max_dialogs * DIALOG_BUDGET_BYTES,
 	};
 	if (!table->dialogs || !table->slots || !table->by_call_id || !table->by_call || !table->tombstones ||
