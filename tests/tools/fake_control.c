@@ -2,10 +2,12 @@
 /*
  * Test tool: plays both daemons' control sockets with a fixed story, so that the
  * command line can be tested without a kernel or a lab.
- *   fake_control DIR fine|degraded|hostile|empty|witness|mute
+ *   fake_control DIR fine|degraded|outage|alone|stuck|hostile|empty|witness|mute
  * Makes DIR/control.sock and DIR/calls.sock, prints "ready" and serves one client
  * at a time until SIGTERM, or 60 s. `hostile` fills every text to the brim with
- * bytes that are no UTF-8; `mute` accepts and never answers.
+ * bytes that are no UTF-8; `mute` accepts and never answers. `outage`: no server on
+ * either node; `alone`: a standby that hears nobody; `stuck`: a call keeper and the
+ * heir's agent that stand still.
  */
 #include <errno.h>
 #include <poll.h>
@@ -26,8 +28,9 @@
 #define WALL_NS  1767225600123000000ULL
 #define N_EVENTS 3
 
-enum story { FINE, DEGRADED, HOSTILE, EMPTY, WITNESS, MUTE };
-static const char *const stories[] = {"fine", "degraded", "hostile", "empty", "witness", "mute"};
+enum story { FINE, DEGRADED, OUTAGE, ALONE, STUCK, HOSTILE, EMPTY, WITNESS, MUTE };
+static const char *const stories[] = {"fine",    "degraded", "outage",  "alone", "stuck",
+                                      "hostile", "empty",    "witness", "mute"};
 
 static void put(int fd, void *record, uint32_t type, size_t len)
 {
@@ -114,6 +117,27 @@ static void put_service(int fd, enum story story)
 		w.heard_age_ns = ~0ULL;
 		s.replica_up = 0;
 		s.ports_held = 2;
+	}
+	if (story == OUTAGE) {
+		s.heir_ready = 0;
+		snprintf(s.not_ready, sizeof(s.not_ready), "its SIP server is dead");
+		s.verdict = HEALTH_REFUSED;
+		s.server_tgid = 0;
+		b.status = STATUS_SERVER_DEAD | STATUS_CALLS_UP;
+	}
+	if (story == ALONE) { /* a is the heir here */
+		s.role = ROLE_candidate;
+		s.owner_node = 2;
+		s.heir_node = 1;
+		s.lease_left_ns = 0;
+		b.status = STATUS_OWNER | STATUS_HEALTHY;
+		b.heard_age_ns = w.heard_age_ns = 4000 * MS;
+	}
+	if (story == STUCK) {
+		s.ok_age_ns = 9000 * MS;
+		s.heir_ready = 0;
+		snprintf(s.not_ready, sizeof(s.not_ready), "silent");
+		b.turn_age_us = 6000000;
 	}
 	if (story == HOSTILE) {
 		BRIM(s.name);
@@ -356,7 +380,8 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[2], stories[i]))
 			story = i;
 	if (story < 0) {
-		fprintf(stderr, "usage: fake_control DIR fine|degraded|hostile|empty|witness|mute\n");
+		fprintf(stderr, "usage: fake_control DIR "
+		                "fine|degraded|outage|alone|stuck|hostile|empty|witness|mute\n");
 		return 2;
 	}
 	pfd[0].fd = listen_at(argv[1], "control.sock");

@@ -168,7 +168,9 @@ int client_ask(const char *run_dir, const char *socket, const struct ctl_request
 
 		if (n == -ETIMEDOUT) {
 			reply_error(ret, -ETIMEDOUT, path, "no answer",
-			            "the daemon may hang: see its log, restart it");
+			            strcmp(socket, CLIENT_CALLS)
+			                    ? "sipflipd may hang: see its log, restart it"
+			                    : "sipflip-calls may hang: kill -9 it, sipflipd starts it again");
 			break;
 		}
 		if (n < (ssize_t)sizeof(struct ctl_head)) {

@@ -66,7 +66,8 @@ static void check_files(struct doctor *d)
 		return;
 	}
 	d->have_config = true;
-	doctor_ok("%s: %d nodes, %d services", d->cli->config_file, d->config.n_node, d->config.n_service);
+	doctor_ok("%s: %d node%s, %d service%s", d->cli->config_file, d->config.n_node,
+	          d->config.n_node == 1 ? "" : "s", d->config.n_service, d->config.n_service == 1 ? "" : "s");
 
 	switch (files_key(d->config.key_file, &d->keys, text, sizeof(text))) {
 	case FILES_KEY_GOOD:
@@ -125,7 +126,8 @@ int cmd_doctor(const struct cli *cli, int argc, char **argv)
 		doctor_agent(&d);
 	else
 		doctor_warn(&d, "systemctl start sipflipd, or give its --run-dir",
-		            "sipflipd is not running (%s/%s)", cli->run_dir, CLIENT_CONTROL);
+		            "sipflipd is not running (%s/%s): this node cannot take over, nor vote",
+		            cli->run_dir, CLIENT_CONTROL);
 	if (d.n_fail || d.n_warn)
 		printf("%d failed, %d warning%s\n", d.n_fail, d.n_warn, d.n_warn == 1 ? "" : "s");
 	else

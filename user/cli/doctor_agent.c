@@ -15,7 +15,7 @@ static void check_instance(struct doctor *d)
 	const struct ctl_instance *in = &d->view.instance;
 	char id[16];
 
-	doctor_ok("sipflipd %s (pid %u) runs as node %s since %s", in->version, in->pid, in->node,
+	doctor_ok("sipflipd %s (pid %u) runs as node %s for %s", in->version, in->pid, in->node,
 	          text_ns(in->now_ns - in->started_ns).s);
 	if (strcmp(in->version, SIPFLIP_VERSION))
 		doctor_warn(d, "restart sipflipd after an upgrade", "sipflipd is version %s, this is %s",
@@ -72,13 +72,7 @@ static void check_service(struct doctor *d, const struct view_service *v)
 
 	check_peers(d, v);
 	for (int i = 0; i < v->n_own_problems; i++)
-		doctor_warn(d, "see sipflip status and sipflip events", "%s: %s", s->name, v->problem[i]);
-	if (s->ports_held)
-		doctor_warn(
-		        d,
-		        "give the server a wider range of RTP ports; the call keeps its port until it ends",
-		        "%s: %u ports that the server here wants are a rescued call's", s->name,
-		        s->ports_held);
+		doctor_warn(d, v->problem[i].todo, "%s: %s", s->name, v->problem[i].what);
 	if (s->lapses)
 		doctor_warn(d, "timing may be too short for this network; see sipflip events",
 		            "%s: the lease lapsed %llu times while owner", s->name,

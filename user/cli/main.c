@@ -48,7 +48,7 @@ static const struct command {
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: sipflip [--run-dir DIR] [-c FILE] COMMAND [ARGUMENT...]\n\n");
+	fprintf(out, "usage: sipflip [--run-dir DIR] [-c FILE] [--pin-dir DIR] COMMAND [ARGUMENT...]\n\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		fprintf(out, "  %-10s %-27s %s\n", commands[i].name, commands[i].args, commands[i].help);
 	fprintf(out,

@@ -8,22 +8,9 @@
 
 #include "cli.h"
 #include "json.h"
+#include "judge.h"
 #include "text.h"
 #include "view.h"
-
-static void verdict(const struct view_service *v, char *buf, size_t size)
-{
-	const struct ctl_service *s = &v->s;
-	const char *here = s->owner_node == view_self(v) ? " (this node)" : "";
-
-	if (!s->owner_node)
-		snprintf(buf, size, "owned by nobody");
-	else if (!s->heir_node)
-		snprintf(buf, size, "owned by %s%s, NO HEIR", view_node_name(v, s->owner_node), here);
-	else
-		snprintf(buf, size, "owned by %s%s, heir %s %s", view_node_name(v, s->owner_node), here,
-		         view_node_name(v, s->heir_node), s->heir_ready ? "ready" : "NOT READY");
-}
 
 static struct text server_text(const struct view_service *v, const struct ctl_node *n)
 {
@@ -33,9 +20,10 @@ static struct text server_text(const struct view_service *v, const struct ctl_no
 	if (n->status & STATUS_WITNESS || (n->self && s->role == ROLE_witness))
 		snprintf(t.s, sizeof(t.s), "-");
 	else if (n->self)
-		snprintf(t.s, sizeof(t.s), "%.8s, %.30s", view_verdict_name(s->verdict),
+		snprintf(t.s, sizeof(t.s), "%.8s, %.30s",
+		         s->server_tgid || s->verdict == HEALTH_OK ? view_verdict_name(s->verdict) : "down",
 		         text_ago(s->ok_age_ns).s);
-	else if (n->heard_age_ns == TEXT_NEVER)
+	else if (n->heard_age_ns == TEXT_NEVER || view_is_silent(v, n))
 		snprintf(t.s, sizeof(t.s), "unknown");
 	else
 		snprintf(t.s, sizeof(t.s), "%s, %.30s",
@@ -103,10 +91,12 @@ static void print_service(const struct view_service *v)
 
 	snprintf(vip, sizeof(vip), "%s", s->vip);
 	vip[strcspn(vip, "/")] = '\0';
-	verdict(v, text, sizeof(text));
+	judge_verdict(v, text, sizeof(text));
 	text_line("%s  %s  %s", s->name, vip, text);
-	for (int i = 0; i < v->n_problems; i++)
-		text_line("  ! %s", v->problem[i]);
+	for (int i = 0; i < v->n_problems; i++) {
+		text_line("  ! %s", v->problem[i].what);
+		text_line("    -> %s", v->problem[i].todo);
+	}
 	text_line("  %s on %s, XDP %s, %s, lease %s, epoch %llu", s->vip,
 	          s->interface[0] ? s->interface : "-", view_xdp_name(s->xdp_mode), s->mode,
 	          text_ns(s->lease_ns).s, (unsigned long long)s->epoch);
@@ -120,9 +110,6 @@ static void print_service(const struct view_service *v)
 	          (unsigned long long)s->lapses);
 	text_line("  %u call%s ringing, %u to relay in %u flows", s->ringing, s->ringing == 1 ? "" : "s",
 	          s->relayed, s->flows);
-	if (s->ports_held)
-		text_line("  ! %u port%s that the server here wants %s a rescued call", s->ports_held,
-		          s->ports_held == 1 ? "" : "s", s->ports_held == 1 ? "carries" : "carry");
 }
 
 static void age(struct json *j, const char *key, uint64_t ns, uint64_t never)
@@ -201,14 +188,18 @@ static void json_service(struct json *j, const struct view_service *v)
 	const struct ctl_service *s = &v->s;
 	char text[256];
 
-	verdict(v, text, sizeof(text));
+	judge_verdict(v, text, sizeof(text));
 	json_object(j, NULL);
 	json_text(j, "name", s->name);
 	json_text(j, "verdict", text);
 	json_bool(j, "fine", !v->n_problems);
 	json_array(j, "problems");
 	for (int i = 0; i < v->n_problems; i++)
-		json_text(j, NULL, v->problem[i]);
+		json_text(j, NULL, v->problem[i].what);
+	json_close(j);
+	json_array(j, "advice");
+	for (int i = 0; i < v->n_problems; i++)
+		json_text(j, NULL, v->problem[i].todo);
 	json_close(j);
 	json_text(j, "vip", s->vip);
 	json_text(j, "interface", s->interface);

@@ -6,7 +6,12 @@
 #include "client.h"
 #include "sipflip/wire.h"
 
-#define VIEW_PROBLEMS 8
+#define VIEW_PROBLEMS 12
+
+struct view_problem {
+	char what[CTL_TEXT_LEN]; /* what is wrong, and what that means for calls */
+	char todo[CTL_TEXT_LEN];
+};
 
 struct view_service {
 	struct ctl_service s;
@@ -15,7 +20,7 @@ struct view_service {
 	/* Why it is not fine, most important first; 0 = all is well. */
 	int n_problems;
 	int n_own_problems; /* of them, the first: not about other nodes */
-	char problem[VIEW_PROBLEMS][CTL_TEXT_LEN];
+	struct view_problem problem[VIEW_PROBLEMS];
 };
 
 struct view {
