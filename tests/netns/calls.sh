@@ -12,8 +12,8 @@ TOOLS=$HERE/../tools
 export PYTHONDONTWRITEBYTECODE=1
 
 uptime_ns() { awk '{ printf "%.0f\n", $1 * 1e9 }' /proc/uptime; }
-rescued() { lab cli "$1" takeovers --json | jq -e '.takeovers[-1].timeline_ns.rescue_done'; } # node
-dialogs() { lab cli "$1" dialogs --json | jq -e "$2"; }                                       # node jq-expression
+rescued() { lab cli "$1" takeovers --json | json '.takeovers[-1].timeline_ns.rescue_done'; } # node
+dialogs() { lab cli "$1" dialogs --json | json "$2"; }                                       # node jq-expression
 counted() { # node name at-least: a counter of sipflip-calls
 	lab cli "$1" counters | awk -v name="$2" -v n="$3" '$2 == name { seen = $1 } END { exit !(seen >= n) }'
 }

@@ -87,6 +87,13 @@ expect() { # 'what' command...
 	"${@:2}" >"$SCRATCH/expect" 2>&1 || { cat "$SCRATCH/expect"; fail "$1"; }
 }
 
+# Is that true of the JSON that comes in? Nothing is no answer; `jq -e` 1.6 takes it for a yes.
+json() { # jq-expression
+	local came
+	came=$(cat)
+	[ -n "$came" ] && jq -e "$1" <<<"$came"
+}
+
 # --- observers -------------------------------------------------------------------
 start_observers() {
 	nsenter --net="/run/netns/sf-$LAB-c" "$BUILD/tools/vipwatch" eth0 "$VIP:5060" \
@@ -104,8 +111,8 @@ stop_observers() {
 	{ kill $observers; wait $observers; } 2>/dev/null
 	observers=
 }
-wire() { jq -e "$1" "$SCRATCH/wire.json" >/dev/null; }
-words() { jq -e "$1" "$SCRATCH/words.json" >/dev/null; }
+wire() { json "$1" <"$SCRATCH/wire.json" >/dev/null; }
+words() { json "$1" <"$SCRATCH/words.json" >/dev/null; }
 
 # On a machine that is busy with something else, a server may well not run for
 # 30 ms, nor the lab's three voters. Scenarios are not about that: the least
@@ -160,7 +167,7 @@ expect_changes() { # n; after `end`
 # --- conditions --------------------------------------------------------------------
 owner_is() { [ "$(lab owner)" = "$1" ]; }
 nobody_owns() { [ -z "$(lab owner)" ]; }
-service() { lab cli "$1" status --json | jq -e ".services[0] | $2"; } # node jq-expression
+service() { lab cli "$1" status --json | json ".services[0] | $2"; } # node jq-expression
 ready() { owner_is "$1" && service "$1" '.heir_ready'; }              # node owns and has a ready heir
 one_owner() { local o; o=$(lab owner) && [ -n "${MAC[$o]:-}" ] && service "$o" '.heir_ready'; }
 pid_is_gone() { ! lab pid "$1"; } # node: its agent does not run
@@ -169,11 +176,11 @@ logged() { lab log "$1" | grep -E "$2"; }                             # node pat
 counter_above() { [ "$(lab counter "$1" "$2")" -gt "$3" ]; }          # node name value
 answers_from() { # node: the client hears this node's server, and no other
 	lab exec c "$BUILD/tools/vipwatch" --arp-ms 0 --seconds 0.1 eth0 "$VIP:5060" |
-		jq -e ".sip.by | keys == [\"sipserver/$1\"]"
+		json ".sip.by | keys == [\"sipserver/$1\"]"
 }
 declare -A NUMBER=([a]=1 [b]=2 [w]=3) # as the configuration counts them
 # The newest takeover that NODE knows: a jq expression on it.
-takeover() { lab cli "$1" takeovers --json | jq -e ".takeovers[-1] | $2"; } # node jq-expression
+takeover() { lab cli "$1" takeovers --json | json ".takeovers[-1] | $2"; } # node jq-expression
 silent_for() { # node other ms: NODE's kernel has not heard OTHER for so long
 	local last uptime
 	read -r uptime _ </proc/uptime # first: reading the map takes its time
