@@ -5,9 +5,8 @@
  * relayed call is asked for itself.
  */
 #include "../../user/calls/rescue_agent.h"
-#include "rescue_phones.h"
-
-#include <sofia-sip/nta_tag.h>
+#include "rescue_call.h"
+#include "rescue_hurry.h"
 
 static int setup_slow(void **state)
 {
@@ -25,9 +24,7 @@ static void until(const uint32_t *figure, uint32_t least)
 
 static void each_leg_is_asked_to_go_on_as_it_was(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	assert_int_equal(da->state, DIALOG_RESCUING);
 	assert_int_equal(da->origin, 0);
 	ASSERT_HAS(a, "INVITE sip:ann@192.0.2.99:9;ob SIP/2.0\r\n");
@@ -77,11 +74,9 @@ static void route_set_is_sent_in_order_and_first_hop_gets_it(void **state)
 
 	/* the phone's dialog goes through a proxy that is found at b's socket */
 	snprintf(route, sizeof(route), "<sip:127.0.0.1:%u;lr>,<sip:second.example;lr>", b.port);
-	da = enter(&a, false, "sip:ann@192.0.2.99", route, SDP_A, OLD_A);
-	db = enter(&b, true, "sip:bob@192.0.2.98:9", NULL, OLD_B, SDP_B);
-	da->at_answer = db->at_answer = now();
-	da->at_invite = db->at_invite = mono_ns(now().ns - NS_PER_S);
-	assert_ptr_equal(pairing_consider(&table, da), db);
+	a.contact = "sip:ann@192.0.2.99";
+	a.route = route;
+	call();
 	take_over();
 	hear(&b);
 	ASSERT_HAS(b, "INVITE sip:ann@192.0.2.99 SIP/2.0\r\n");
@@ -95,11 +90,9 @@ static void strict_router_gets_the_target_in_the_route(void **state)
 	char route[256], want[600];
 
 	snprintf(route, sizeof(route), "<sip:127.0.0.1:%u>,<sip:second.example;lr>", b.port);
-	da = enter(&a, false, "sip:ann@192.0.2.99", route, SDP_A, OLD_A);
-	db = enter(&b, true, "sip:bob@192.0.2.98:9", NULL, OLD_B, SDP_B);
-	da->at_answer = db->at_answer = now();
-	da->at_invite = db->at_invite = mono_ns(now().ns - NS_PER_S);
-	pairing_consider(&table, da);
+	a.contact = "sip:ann@192.0.2.99";
+	a.route = route;
+	call();
 	take_over();
 	hear(&b);
 	snprintf(want, sizeof(want), "INVITE sip:127.0.0.1:%u SIP/2.0\r\n", b.port);
@@ -110,7 +103,7 @@ static void strict_router_gets_the_target_in_the_route(void **state)
 static void bye_passes_across(void **state)
 {
 	rescued_call();
-	ask(&a, "BYE", 501, NULL);
+	ASK(&a, .method = "BYE", .cseq = 501);
 	hear(&a);
 	ASSERT_HAS(a, "SIP/2.0 200 OK");
 	hear(&b);
@@ -121,7 +114,7 @@ static void bye_passes_across(void **state)
 	assert_true(silent(&b));
 	assert_int_equal(da->state, DIALOG_ENDED);
 	assert_int_equal(db->state, DIALOG_ENDED);
-	assert_int_equal(rescue_counters(rescue)->rescue_passed_bye, 1);
+	ASSERT_COUNT(rescue_passed_bye, 1);
 }
 
 static void second_takeover_goes_on_above_the_first(void **state)
@@ -136,9 +129,7 @@ static void second_takeover_goes_on_above_the_first(void **state)
 
 static void refusal_keeps_the_call_and_says_so(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	answer(&a, "488 Not Acceptable Here", NULL);
 	hear(&a);
 	ASSERT_HAS(a, "ACK ");
@@ -150,11 +141,11 @@ static void refusal_keeps_the_call_and_says_so(void **state)
 	assert_int_equal(db->state, DIALOG_RESCUED);
 	assert_int_equal(rescue_outcome(rescue, 0)->status_a, 488);
 	assert_non_null(strstr(rescue_outcome(rescue, 0)->text, "caller refused (488): kept"));
-	assert_int_equal(rescue_counters(rescue)->rescue_kept, 1);
+	ASSERT_COUNT(rescue_kept, 1);
 	/* and it is a call as before */
 	hear(&b);
 	ASSERT_HAS(b, "ACK ");
-	ask(&b, "BYE", 9, NULL);
+	ASK(&b, .method = "BYE", .cseq = 9);
 	hear(&b);
 	hear(&a);
 	ASSERT_HAS(a, "BYE ");
@@ -162,9 +153,7 @@ static void refusal_keeps_the_call_and_says_so(void **state)
 
 static void demand_for_credentials_is_reported_not_answered(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	answer_more(&a, "407 Proxy Authentication Required",
 	            "Proxy-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\n", NULL);
 	hear(&a);
@@ -173,7 +162,7 @@ static void demand_for_credentials_is_reported_not_answered(void **state)
 	answer(&b, "200 OK", SDP_B);
 	until(&progress.rescued, 1);
 	assert_true(silent(&a));
-	assert_int_equal(rescue_counters(rescue)->rescue_challenged, 1);
+	ASSERT_COUNT(rescue_challenged, 1);
 	assert_non_null(strstr(rescue_outcome(rescue, 0)->text, "wants credentials (407)"));
 }
 
@@ -192,12 +181,6 @@ static void leg_that_is_gone_ends_the_other_with_the_reason(void **state)
 	assert_int_equal(db->state, DIALOG_ENDED);
 	assert_int_equal(rescue_outcome(rescue, 0)->status_b, 481);
 	assert_non_null(strstr(rescue_outcome(rescue, 0)->text, "callee gone (481)"));
-}
-
-/* A transaction's end comes after half a second instead of 32 s. */
-static void hurry(void)
-{
-	nta_agent_set_params(rescue->agent, NTATAG_SIP_T1(100), NTATAG_SIP_T1X64(500), TAG_END());
 }
 
 static void phone_that_never_answers_but_talks_is_kept(void **state)
@@ -231,9 +214,7 @@ static void phone_that_never_answers_and_is_mute_is_over(void **state)
 
 static void answer_that_is_no_sdp_does_not_touch_the_media(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	answer(&a, "200 OK", "m=audio nonsense\r\n\r\nv=");
 	hear(&a);
 	ASSERT_HAS(a, "ACK ");
@@ -246,9 +227,7 @@ static void answer_that_is_no_sdp_does_not_touch_the_media(void **state)
 
 static void glare_is_tried_again_with_the_next_cseq(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	answer(&a, "491 Request Pending", NULL);
 	hear(&a);
 	ASSERT_HAS(a, "CSeq: 100 ACK\r\n");
@@ -259,14 +238,12 @@ static void glare_is_tried_again_with_the_next_cseq(void **state)
 /* RFC 3261 14.1: never two offers at a time; the phone's came first, before the rescue's turn. */
 static void re_invite_waits_for_the_phones_own_offer(void **state)
 {
-	static const char hold[] =
-	        "v=0\r\no=bob 2 3 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n"
-	        "m=audio 6000 RTP/AVP 0\r\na=sendonly\r\n";
+	static const char hold[] = SDP("bob", "2", "3", "127.0.0.2", "6000", "a=sendonly\r\n");
 	int64_t asked;
 
 	call();
 	take_over();
-	ask(&b, "INVITE", 9, hold);
+	ASK(&b, .method = "INVITE", .cseq = 9, .body = hold);
 	hear(&a);
 	ASSERT_HAS(a, "a=sendonly\r\n");
 	asked = now().ns;
@@ -278,7 +255,7 @@ static void re_invite_waits_for_the_phones_own_offer(void **state)
 	hear(&a);
 	ASSERT_HAS(a, "ACK ");
 	hear(&b);
-	ask(&b, "ACK", 9, NULL);
+	ASK(&b, .method = "ACK", .cseq = 9);
 	hear(&a);
 	ASSERT_HAS(a, "INVITE ");
 	ASSERT_HAS(a, "a=sendonly\r\n"); /* as it was told last */
@@ -286,9 +263,7 @@ static void re_invite_waits_for_the_phones_own_offer(void **state)
 
 static void phone_that_hangs_up_meanwhile_ends_the_other(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	hear(&b);
 	/* heard at the new server, which knows nothing of it */
 	dialog_set_state(&table, db, DIALOG_ENDED, now());
@@ -299,20 +274,26 @@ static void phone_that_hangs_up_meanwhile_ends_the_other(void **state)
 	answer(&a, "200 OK", NULL);
 }
 
+/* A younger call of the same server. */
+static struct dialog *other_call(struct phone *c, struct phone *d)
+{
+	struct dialog *dc;
+
+	phone_open(c, "call-c", false);
+	phone_open(d, "call-d", true);
+	dc = enter(c, SDP_A, OLD_A);
+	dialog_set_paired(&table, dc, enter(d, SDP_B, OLD_B), PAIRED_HEADER);
+	return dc;
+}
+
 /* Of two calls the one that nobody hears is asked first, though it is the younger one. */
 static void silent_call_comes_first(void **state)
 {
-	struct phone c = a, d = b;
+	struct phone c, d;
 	struct dialog *dc;
 
 	call();
-	c.call_id = "call-c";
-	c.fd = udp("127.0.0.1", &c.port);
-	d.call_id = "call-d";
-	d.fd = udp("127.0.0.1", &d.port);
-	dc = enter(&c, false, "sip:cat@192.0.2.97", NULL, SDP_A, OLD_A);
-	dialog_set_paired(&table, dc, enter(&d, true, "sip:dan@192.0.2.96", NULL, OLD_B, SDP_B),
-	                  PAIRED_HEADER);
+	dc = other_call(&c, &d);
 	mute = dc;
 	take_over();
 	hear(&c);
@@ -324,31 +305,23 @@ static void silent_call_comes_first(void **state)
 
 static void call_whose_turn_has_not_come_can_end(void **state)
 {
-	struct phone c = a, d = b;
-	struct dialog *dc, *dd;
-	int64_t end;
+	struct phone c, d;
+	struct dialog *dc;
 
 	call();
-	c.call_id = "call-c";
-	c.fd = udp("127.0.0.1", &c.port);
-	d.call_id = "call-d";
-	d.fd = udp("127.0.0.1", &d.port);
-	dc = enter(&c, false, "sip:cat@192.0.2.97", NULL, SDP_A, OLD_A);
-	dd = enter(&d, true, "sip:dan@192.0.2.96", NULL, OLD_B, SDP_B);
-	dialog_set_paired(&table, dc, dd, PAIRED_HEADER);
+	dc = other_call(&c, &d);
 	take_over();
 	hear(&a);
 	assert_int_equal(dc->state, DIALOG_CONFIRMED);
 	dialog_set_state(&table, dc, DIALOG_ENDED, now());
 	rescue_note(rescue, dc);
 	hear(&d);
-	assert_non_null(strstr(d.got, "BYE "));
+	ASSERT_HAS(d, "BYE ");
 	answer(&a, "200 OK", SDP_A);
 	hear(&b);
 	answer(&b, "200 OK", SDP_B);
-	end = now().ns + DEADLINE_MS * NS_PER_MS;
-	while (progress.rescued + progress.failed < 2 && now().ns < end)
-		turn();
+	until(&progress.rescued, 1);
+	until(&progress.failed, 1);
 	assert_int_equal(progress.failed, 1);
 	assert_int_equal(progress.rescued, 1);
 	assert_true(silent(&c));
@@ -402,7 +375,7 @@ static void agent_that_comes_back_goes_on_with_what_nobody_holds(void **state)
 	assert_int_equal(progress.rescued, 1);
 	hear(&a); /* ACK */
 	assert_true(silent(&a));
-	assert_int_equal(rescue_counters(rescue)->rescue_orphans, 2);
+	ASSERT_COUNT(rescue_orphans, 2);
 }
 
 static void calls_that_lose_their_server_without_a_takeover_are_taken_up(void **state)

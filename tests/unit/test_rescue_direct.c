@@ -3,32 +3,17 @@
  * The rescue by third-party call control, where only new media from phone to phone can
  * help: media = direct here, SDES at the end.
  */
-#include "rescue_phones.h"
+#include "rescue_call.h"
 
 static int setup_direct(void **state)
 {
 	return setup_with(200, true);
 }
 
-/* By RFC 3725's flow I: first the caller, then the callee, then both ACKs. */
-static void joined_call(void)
-{
-	call();
-	take_over();
-	hear(&a);
-	answer(&a, "200 OK", SDP_A);
-	hear(&b);
-	answer(&b, "200 OK", SDP_B);
-	hear(&a); /* ACK */
-	hear(&b);
-	assert_int_equal(progress.rescued, 1);
-}
-
+/* RFC 3725's flow I: first the caller, then the callee, then both ACKs. */
 static void offer_of_one_phone_becomes_the_others(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	assert_int_equal(da->state, DIALOG_RESCUING);
 	ASSERT_HAS(a, "INVITE sip:ann@192.0.2.99:9;ob SIP/2.0\r\n");
 	ASSERT_HAS(a, "From: <sip:100@b.example>;tag=s1\r\n");
@@ -73,9 +58,7 @@ static void offer_of_one_phone_becomes_the_others(void **state)
 
 static void second_leg_that_is_gone_gives_the_first_an_answer_and_a_bye(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	answer(&a, "200 OK", SDP_A);
 	hear(&b);
 	answer(&b, "481 No Such Dialog", NULL);
@@ -90,9 +73,7 @@ static void second_leg_that_is_gone_gives_the_first_an_answer_and_a_bye(void **s
 
 static void phone_that_hangs_up_meanwhile_ends_the_other(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	answer(&a, "200 OK", SDP_A);
 	hear(&b);
 	/* heard at the new server, which knows nothing of it */
@@ -107,9 +88,7 @@ static void phone_that_hangs_up_meanwhile_ends_the_other(void **state)
 
 static void refusal_leaves_both_legs_but_fails(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	answer(&a, "488 Not Acceptable Here", NULL);
 	hear(&a); /* ACK of the refusal */
 	ASSERT_HAS(a, "ACK ");
@@ -121,7 +100,7 @@ static void refusal_leaves_both_legs_but_fails(void **state)
 
 static void second_takeover_goes_on_above_the_first(void **state)
 {
-	joined_call();
+	rescued_call();
 	rescue_stop(rescue);
 	take_over();
 	hear(&a);
@@ -131,9 +110,7 @@ static void second_takeover_goes_on_above_the_first(void **state)
 
 static void leg_that_is_gone_ends_the_other_with_the_reason(void **state)
 {
-	call();
-	take_over();
-	hear(&a);
+	caller_is_asked();
 	answer(&a, "481 No Such Dialog", NULL);
 	hear(&b);
 	ASSERT_HAS(b, "BYE sip:bob@192.0.2.98:9 SIP/2.0\r\n");
@@ -152,10 +129,8 @@ static void leg_that_is_gone_ends_the_other_with_the_reason(void **state)
 /* The media stays on the VIP's ports, but the keys are the phones' own from now on. */
 static void sdes_keys_go_end_to_end_through_the_relay(void **state)
 {
-	da = enter(&a, false, "sip:ann@192.0.2.99:9", NULL, SAVP("ann 1 1", "127.0.0.1", "4000", "a"),
-	           SAVP("srv 70 7", VIP, "20000", "s"));
-	db = enter(&b, true, "sip:bob@192.0.2.98:9", NULL, SAVP("srv 80 8", VIP, "20002", "t"),
-	           SAVP("bob 2 2", "127.0.0.2", "6000", "b"));
+	da = enter(&a, SAVP("ann 1 1", "127.0.0.1", "4000", "a"), SAVP("srv 70 7", VIP, "20000", "s"));
+	db = enter(&b, SAVP("bob 2 2", "127.0.0.2", "6000", "b"), SAVP("srv 80 8", VIP, "20002", "t"));
 	dialog_set_paired(&table, da, db, PAIRED_HEADER);
 	take_over();
 	hear(&a);

@@ -2,12 +2,10 @@
 /* Calls with a single leg: joined to the server that runs now, and what passes then. */
 #include "ring_stage.h"
 
-#define SDP_NEW   SDP("srv", "1", VIP, "30000", "")
-#define SDP_HOLD  SDP("ann", "2", "127.0.0.1", "4000", "a=sendonly\r\n")
-#define SDP_HELD  SDP("srv", "2", VIP, "30000", "a=recvonly\r\n")
-#define SDP_MOVED SDP("ann", "2", "127.0.0.1", "4444", "")
-
-static struct dialog *da;
+#define SDP_NEW   SDP("srv", "1", "1", VIP, "30000", "")
+#define SDP_HOLD  SDP("ann", "1", "2", "127.0.0.1", "4000", "a=sendonly\r\n")
+#define SDP_HELD  SDP("srv", "1", "2", VIP, "30000", "a=recvonly\r\n")
+#define SDP_MOVED SDP("ann", "1", "2", "127.0.0.1", "4444", "")
 
 /* ann talks to an announcement of the dead server. */
 static void connected(void)
@@ -16,12 +14,6 @@ static void connected(void)
 	da = server_said(&a, "200 OK", "", SDP_SRV);
 	assert_non_null(da);
 	assert_int_equal(da->state, DIALOG_CONFIRMED);
-}
-
-static void take_over(void)
-{
-	table.origin = LIVE;
-	rescue_start(rescue, 0x201, (uint64_t)now().ns, now());
 }
 
 /* What the server hears first; answer() to it makes the dialog of the tests below. */
@@ -37,13 +29,13 @@ static char server_from[512], server_to[512], server_id[512];
 
 static void joined(void)
 {
-	char buf[2048];
+	const char *to;
 
 	called_afresh();
-	snprintf(server_to, sizeof(server_to), "%s", strchr(lines(&server, "From:", buf), ' '));
-	snprintf(server_from, sizeof(server_from), "%.*s;tag=t-server\r\n",
-	         (int)strlen(lines(&server, "To:", buf)) - 5, strchr(lines(&server, "To:", buf), ' '));
-	snprintf(server_id, sizeof(server_id), "%s", lines(&server, "Call-ID:", buf));
+	to = strchr(header_lines(server.got, "To"), ' ');
+	snprintf(server_to, sizeof(server_to), "%s", strchr(header_lines(server.got, "From"), ' '));
+	snprintf(server_from, sizeof(server_from), "%.*s;tag=t-server\r\n", (int)strlen(to) - 2, to);
+	snprintf(server_id, sizeof(server_id), "%s", header_lines(server.got, "Call-ID"));
 	answer(&server, "200 OK", SDP_NEW);
 	hear(&server, "ACK");
 	hear(&a, "INVITE");
@@ -55,16 +47,14 @@ static void joined(void)
 static void server_asks(const char *method, uint32_t cseq, const char *more, const char *sdp)
 {
 	static unsigned int n;
-	char text[8192];
+	static char text[TEXT_BYTES];
 
 	snprintf(text, sizeof(text),
 	         "%s sip:sipflip@" VIP ":%u SIP/2.0\r\nVia: SIP/2.0/UDP " VIP ":%u;branch=z9hG4bKs%u\r\n"
-	         "From:%sTo:%s%sCSeq: %u %s\r\nMax-Forwards: 70\r\nContact: <sip:ivr@" VIP ":%u>\r\n%s%s"
-	         "Content-Length: %zu\r\n\r\n%s",
+	         "From:%sTo:%s%sCSeq: %u %s\r\nMax-Forwards: 70\r\nContact: <sip:ivr@" VIP ":%u>\r\n%s%s",
 	         method, rescue_port, server.port, ++n, server_from, server_to, server_id, cseq, method,
-	         server.port, more, sdp ? "Content-Type: application/sdp\r\n" : "", sdp ? strlen(sdp) : 0,
-	         sdp ? sdp : "");
-	say(&server, text);
+	         server.port, more, body_text(NULL, sdp));
+	send_to_agent(server.fd, text);
 }
 
 static void server_is_called_as_the_phone_had_called(void **state)
@@ -103,7 +93,7 @@ static void phone_is_re_invited_with_the_servers_answer(void **state)
 	until(da, DIALOG_RESCUED);
 	assert_true(da->flags & DIALOG_JOINED);
 	assert_int_equal(da->origin, LIVE); /* its media is with the server that runs here */
-	assert_int_equal(COUNTED(rescue_joined), 1);
+	ASSERT_COUNT(rescue_joined, 1);
 	assert_int_equal(rescue_outcome(rescue, 0)->result, 1);
 	assert_int_equal(rescue_outcome(rescue, 0)->status_a, 200);
 	assert_true(never_hears(&server, "INVITE"));
@@ -235,7 +225,7 @@ static void refusing_server_ends_the_phones_call(void **state)
 	hear(&a, "BYE sip:ann@127.0.0.1");
 	ASSERT_HAS(a, "Reason: SIP;cause=404");
 	assert_int_equal(da->state, DIALOG_ENDED);
-	assert_int_equal(COUNTED(rescue_join_failed), 1);
+	ASSERT_COUNT(rescue_join_failed, 1);
 	assert_int_equal(rescue_outcome(rescue, 0)->result, 2);
 }
 
@@ -245,7 +235,7 @@ static void challenging_server_is_counted(void **state)
 	answer_with(&server, "407 Proxy Authentication Required", "t-server",
 	            "Proxy-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\n", NULL);
 	hear(&a, "BYE");
-	assert_int_equal(COUNTED(rescue_join_challenged), 1);
+	ASSERT_COUNT(rescue_join_challenged, 1);
 	assert_true(never_hears(&server, "INVITE"));
 }
 
@@ -257,7 +247,7 @@ static void refusing_phone_gives_the_server_back_its_leg(void **state)
 	answer_with(&a, "488 Not Acceptable Here", "", "", NULL);
 	hear(&server, "BYE");
 	assert_true(never_hears(&a, "BYE")); /* that the phone may do itself */
-	assert_int_equal(COUNTED(rescue_join_failed), 1);
+	ASSERT_COUNT(rescue_join_failed, 1);
 }
 
 static void phone_that_is_gone_gives_the_server_back_its_leg(void **state)
@@ -297,22 +287,17 @@ static void phone_that_hangs_up_meanwhile_cancels_the_call_to_the_server(void **
 static void next_takeover_joins_again(void **state)
 {
 	joined();
-	rescue_stop(rescue);
-	table.origin = LIVE + 1;
-	rescue_start(rescue, 0x302, (uint64_t)now().ns, now());
+	next_takeover();
 	hear(&server, "INVITE sip:100@" VIP);
 	answer(&server, "200 OK", SDP_NEW);
 	hear(&a, "INVITE");
 	answer_with(&a, "200 OK", "", "", SDP_A);
 	hear(&a, "ACK");
-	while (da->origin != LIVE + 1)
-		turn();
+	until_held_by(da, LIVE + 1);
 }
 
 static void leg_that_the_server_called_is_not_joined(void **state)
 {
-	struct dialog *db;
-
 	called_out(&b, SDP_B_O);
 	db = phone_said(&b, "200 OK", "", SDP_B);
 	take_over();
@@ -322,7 +307,6 @@ static void leg_that_the_server_called_is_not_joined(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	        T(server_is_called_as_the_phone_had_called),
 	        T(phone_is_re_invited_with_the_servers_answer),

@@ -3,7 +3,7 @@
  * Session timers (RFC 4028) after a takeover, in whichever role the dead server had.
  */
 #include "../../user/calls/rescue_agent.h"
-#include "rescue_phones.h"
+#include "rescue_call.h"
 
 /* As its last 2xx agreed, so many seconds ago. */
 static void agreed(struct dialog *d, uint32_t interval_s, enum dialog_refresher refresher, int64_t ago_s)
@@ -67,7 +67,7 @@ static void server_that_refreshed_goes_on_doing_so_with_update(void **state)
 	answer_more(&a, "200 OK", "Session-Expires: 600;refresher=uac\r\n", NULL);
 	assert_true(silent(&a));
 	assert_true(mono_diff(now(), da->at_refresh) < 100 * NS_PER_S);
-	assert_int_equal(rescue_counters(rescue)->rescue_refreshes, 1);
+	ASSERT_COUNT(rescue_refreshes, 1);
 }
 
 static void phone_without_update_is_refreshed_by_re_invite(void **state)
@@ -123,7 +123,7 @@ static void phone_that_refreshes_no_more_is_hung_up_with_the_other(void **state)
 	ASSERT_HAS(a, "Reason: SIP;cause=408");
 	hear(&b);
 	ASSERT_HAS(b, "BYE ");
-	assert_int_equal(rescue_counters(rescue)->rescue_expired, 1);
+	ASSERT_COUNT(rescue_expired, 1);
 }
 
 static void call_without_a_timer_is_left_alone(void **state)
