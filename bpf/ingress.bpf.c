@@ -10,6 +10,7 @@ MAP(ownership);
 MAP(service_conf);
 MAP(service_state);
 MAP(peers);
+MAP(fresh);
 MAP(vips);
 MAP(keys);
 MAP(abi);
@@ -25,6 +26,7 @@ MAP(sip_text);
 
 #include "lib/cursor.h"
 #include "lib/echo.h"
+#include "lib/fresh.h"
 #include "lib/gate.h"
 #include "lib/message.h"
 #include "lib/resign.h"
@@ -32,19 +34,24 @@ MAP(sip_text);
 static __always_inline int message(struct xdp_md *ctx, struct ethhdr *eth, struct iphdr *ip, struct cursor *c)
 {
 	struct message m;
+	struct fresh *fresh;
 	struct peer *peer;
 	int action;
 
 	if (message_open(eth, ip, c, &m, &action))
 		return action;
 	peer = peer_of(m.service, m.msg->sender);
-	if (!peer)
+	fresh = fresh_of(m.service, m.msg->sender);
+	if (!peer || !fresh)
 		return verdict(XDP_DROP, REASON_msg_bad_service);
 	if (m.msg->type == WIRE_ECHO)
-		return echo(&m, peer);
-	message_learn_mac(&m, peer);
+		return echo(&m, peer, fresh);
 	if (m.msg->type == WIRE_RESIGN && m.msg->target == m.conf->node)
-		return resign(ctx, &m);
+		return resign(ctx, &m, peer);
+	if (!fresh_take(&m, fresh))
+		return verdict(XDP_DROP, REASON_msg_replayed);
+	if (fresh_knows(&m, fresh))
+		message_learn_mac(&m, peer);
 	return verdict(XDP_PASS, REASON_msg_passed);
 }
 
@@ -55,9 +62,9 @@ static __always_inline int ipv4(struct xdp_md *ctx, struct ethhdr *eth, struct c
 
 	if (!ip)
 		return XDP_PASS;
+	check_use(eth, ip);
 	if (vip_find_v4(ip->daddr, &vip))
 		return gate_ip(ctx, eth, ip, &vip);
-	check_use(eth, ip);
 	if (ip->protocol == IPPROTO_UDP)
 		return message(ctx, eth, ip, c);
 	return XDP_PASS;

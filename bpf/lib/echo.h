@@ -4,12 +4,13 @@
  * forward, and the frame goes back as REFLECT with this node's own time in it,
  * all without waking anyone. The time is read once, before the reflection is
  * built: a lease that runs from it can only be shorter than the voter's promise.
- * Needs MAP(ownership), MAP(vips) and what message.h needs.
+ * Needs MAP(ownership), MAP(vips) and what message.h and fresh.h need.
  */
 #ifndef SIPFLIP_BPF_ECHO_H
 #define SIPFLIP_BPF_ECHO_H
 
 #include "lib/fence.h"
+#include "lib/fresh.h"
 #include "lib/message.h"
 
 #define REFLECT_TTL   64
@@ -183,11 +184,14 @@ static __always_inline int reflect(const struct message *m)
 	return verdict(XDP_TX, REASON_echo_reflected);
 }
 
-static __always_inline int echo(const struct message *m, struct peer *peer)
+/* A grant shows by itself that it is fresh: it is heeded whatever is believed of its sender. */
+static __always_inline int echo(const struct message *m, struct peer *peer, const struct fresh *fresh)
 {
 	if (!echo_is_stale(m->msg, peer)) {
-		echo_record(m, peer);
-		message_learn_mac(m, peer);
+		if (!fresh_foreign(m, fresh)) {
+			echo_record(m, peer);
+			message_learn_mac(m, peer);
+		}
 		if (m->msg->grant_ns)
 			count(grant_take(m, peer));
 	}

@@ -59,6 +59,7 @@ SHARED_ARRAY(ownership, MAX_SERVICES, struct ownership);
 SHARED_ARRAY(service_conf, MAX_SERVICES, struct service_conf);
 SHARED_ARRAY(service_state, MAX_SERVICES, struct service_state);
 SHARED_ARRAY(peers, MAX_SERVICES *MAX_NODES, struct peer);
+SHARED_ARRAY(fresh, MAX_SERVICES *MAX_NODES, struct fresh);
 SHARED_ARRAY(flow_ports, 65536, __u32);
 SHARED_ARRAY(flows, MAX_FLOWS, struct flow);
 TABLE(vips, MAX_VIPS, struct inaddr16, struct vip);

@@ -105,7 +105,7 @@ static __always_inline enum reason resign_check(const struct message *m, __u64 l
 	return REASON_resign_accepted;
 }
 
-static __always_inline int resign(struct xdp_md *ctx, const struct message *m)
+static __always_inline int resign(struct xdp_md *ctx, const struct message *m, struct peer *peer)
 {
 	__u64 until_ns = bpf_be64_to_cpu(m->msg->grant_ns) + m->conf->lease_ns;
 	__u32 service = m->service;
@@ -134,6 +134,7 @@ static __always_inline int resign(struct xdp_md *ctx, const struct message *m)
 		return verdict(XDP_DROP, REASON_resign_repeat);
 
 	count(REASON_resign_accepted);
+	message_learn_mac(m, peer);
 	event = event_new(EVENT_RESIGN_ACCEPTED, service_bit(service), m->now_ns);
 	if (event) {
 		event_copy_msg(event, m->msg);

@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #endif
 
-#define ABI_VERSION   2
+#define ABI_VERSION   3
 #define MAX_SERVICES  64
 #define MAX_NODES     16 /* node numbers 1..15 */
 #define MAX_VIPS      256
@@ -115,6 +115,20 @@ struct peer {
 	__u32 pad0;
 	__u8 mac[8]; /* source MAC of its last good message; [6..7] zero */
 	__u64 echoes;
+};
+
+/*
+ * map fresh[service * MAX_NODES + node], ARRAY. What tells a node's message from a
+ * replay of it. Written and read by ingress only. newest_ns is by the type of message:
+ * this node's own time that came back for REFLECT (sent_ns) and VOTE (grant_ns), for
+ * the others the sender's sent_ns.
+ */
+#define FRESH_TYPES 8
+struct fresh {
+	__u64 incarnation; /* the sender's: as its newest reflection has it, else its first message; 0 = none
+	                    */
+	__u64 stranger_ns; /* when a message of another incarnation was last let through */
+	__u64 newest_ns[FRESH_TYPES];
 };
 
 /* map vips{addr}, HASH. Written by sipflipd, read by ingress and egress. */
@@ -319,6 +333,7 @@ _Static_assert(sizeof(struct ownership) == 8, "ownership is one word");
 _Static_assert(sizeof(struct service_conf) == 96, "service_conf layout");
 _Static_assert(sizeof(struct service_state) == 128, "service_state layout");
 _Static_assert(sizeof(struct peer) == 80, "peer layout");
+_Static_assert(sizeof(struct fresh) == 80, "fresh layout");
 _Static_assert(sizeof(struct vip_slot) == 16, "vip_slot layout");
 _Static_assert(__builtin_offsetof(struct flow, pt) == 64, "flow: first line");
 _Static_assert(__builtin_offsetof(struct flow, relatched_ns) == 128, "flow: third line");

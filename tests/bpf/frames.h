@@ -252,6 +252,7 @@ static inline struct msg msg_resign(void)
 	        .seq = 0x0601,
 	        .sender_inc = PEER_INC,
 	        .target_inc = SELF_INC,
+	        .sent_ns = 1000000,
 	        .grant_ns = now_boot_ns() - 1000000,
 	        .config_tag = CONFIG_TAG,
 	        .ok_age_us = 700,

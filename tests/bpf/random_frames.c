@@ -144,6 +144,14 @@ static void random_service(struct ref_service *svc, uint32_t number, uint64_t no
 		svc->peers[NODE_PEER].incarnation = PEER_INC;
 		svc->peers[NODE_PEER].sent_ns = ONE_OF(999999, 1000000, 1000001, UINT64_MAX);
 	}
+	if (one_in(2)) {
+		struct fresh *fresh = &svc->fresh[NODE_PEER];
+
+		fresh->incarnation = one_in(3) ? PEER_INC + 1 : PEER_INC;
+		fresh->stranger_ns = ONE_OF(0, now_ns - FAR_NS, now_ns + FAR_NS);
+		for (int type = WIRE_REFLECT; type <= WIRE_RESIGN; type++)
+			fresh->newest_ns[type] = ONE_OF(0, 999999, 1000000, now_ns, UINT64_MAX);
+	}
 }
 
 static void random_flow(struct ref *r, uint32_t slot, uint64_t now_ns)
@@ -306,6 +314,8 @@ static void message(struct frame *f, enum kind kind, uint64_t now_ns)
 		msg.epoch = ONE_OF(EPOCH, EPOCH + 1, EPOCH + 0x100, EPOCH - 0x100, UINT64_MAX, 0);
 	if (one_in(8))
 		msg.target_inc = random64();
+	if (one_in(8))
+		msg.sender_inc = PEER_INC + 1;
 	if (one_in(16))
 		msg.config_tag++;
 	*f = frame_msg(&msg, key);

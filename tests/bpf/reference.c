@@ -249,14 +249,13 @@ static int stale_in(struct ref *r, struct frame *f, struct ref_service *svc, con
 	return done(r, REF_XDP_TX, REASON_vip_forwarded);
 }
 
-/* Not for a VIP: who sends from one that is owned here is another machine that uses it. */
-static int other_in(struct ref *r, struct frame *f)
+/* Who sends from a VIP that is owned here is another machine that uses it. */
+static void look_for_contest(struct ref *r, const struct frame *f)
 {
 	const struct vip *vip = ref_vip4(r, f->b + ETH + 12);
 
 	if (vip && ref_owns(r, vip->service) && memcmp(f->b + 6, ref_service(r, vip->service)->conf.mac, 6))
 		ref_count(r, REASON_ip_contest);
-	return f->b[ETH + 9] == 17 ? ref_message(r, f) : REF_XDP_PASS;
 }
 
 int ref_ingress(struct ref *r, struct frame *f)
@@ -269,9 +268,10 @@ int ref_ingress(struct ref *r, struct frame *f)
 		return arp_in(r, f);
 	if (ref_get16(f->b + 12) != 0x0800 || f->len < ETH + 20)
 		return REF_XDP_PASS;
+	look_for_contest(r, f);
 	vip = ref_vip4(r, f->b + ETH + 16);
 	if (!vip)
-		return other_in(r, f);
+		return f->b[ETH + 9] == 17 ? ref_message(r, f) : REF_XDP_PASS;
 	if (ref_owns(r, vip->service))
 		return owner_in(r, f, ref_service(r, vip->service));
 	return stale_in(r, f, ref_service(r, vip->service), vip);

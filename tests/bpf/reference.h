@@ -27,6 +27,7 @@ struct ref_service {
 	struct service_conf conf;
 	struct service_state state;
 	struct peer peers[REF_NODES];
+	struct fresh fresh[REF_NODES];
 };
 
 /* All that a frame's fate depends on. Times that a frame sets are `now_ns`. */

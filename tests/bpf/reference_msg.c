@@ -144,21 +144,80 @@ static void reflect(struct ref *r, struct frame *f, struct ref_service *svc, con
 	}
 }
 
+/*
+ * A replay, to be dropped before user space. REFLECT and VOTE bring back a time of this
+ * node, to this incarnation of it; each time is taken once, and none after a later one.
+ * The others have only their sender's time, which counts within one incarnation of it: a
+ * reflection says which one lives, and before the first one whoever comes. Messages of
+ * others are let through one in a millisecond.
+ */
+static bool is_replay(struct ref *r, const struct ref_service *svc, struct fresh *fresh, const uint8_t *msg)
+{
+	__u64 *newest = &fresh->newest_ns[msg[TYPE]];
+	uint64_t sender = ref_get64(msg + SENDER_INC), at;
+	bool own_time = msg[TYPE] == WIRE_REFLECT || msg[TYPE] == WIRE_VOTE;
+	bool proven = fresh->newest_ns[WIRE_REFLECT] != 0, known;
+
+	if ((own_time || msg[TYPE] == WIRE_REFUSE) && ref_get64(msg + TARGET_INC) != svc->conf.incarnation)
+		return true;
+	at = ref_get64(msg + (msg[TYPE] == WIRE_VOTE ? GRANT : SENT));
+	if (own_time && ref_is_before(r, at))
+		return true;
+	if (own_time && at <= *newest)
+		return true;
+	known = sender == fresh->incarnation;
+	if (!own_time && !known) {
+		if (ref_is_before(r, fresh->stranger_ns + 1000000))
+			return true;
+		fresh->stranger_ns = r->now_ns;
+	}
+	if (!known && (msg[TYPE] == WIRE_REFLECT || (!own_time && !proven))) {
+		fresh->incarnation = sender;
+		fresh->newest_ns[WIRE_VOTE_REQ] = fresh->newest_ns[WIRE_REFUSE] = 0;
+		fresh->newest_ns[WIRE_RESIGN] = 0;
+		known = true;
+	}
+	if (!own_time && !known)
+		return false;
+	if (at <= *newest)
+		return true;
+	*newest = at;
+	return false;
+}
+
+/* Of a former life of its sender, who answers this node's echoes in another one. */
+static bool is_ghost(struct ref *r, const struct ref_service *svc, const struct fresh *fresh,
+                     const uint8_t *msg)
+{
+	uint64_t reflected = fresh->newest_ns[WIRE_REFLECT];
+
+	return reflected && fresh->incarnation != ref_get64(msg + SENDER_INC) &&
+	       ref_is_before(r, reflected + 16 * svc->conf.lease_ns);
+}
+
+static void record(const struct ref *r, const struct frame *f, struct peer *peer)
+{
+	const uint8_t *msg = f->b + MSG;
+
+	peer->last_echo_ns = r->now_ns;
+	peer->sent_ns = ref_get64(msg + SENT);
+	peer->incarnation = ref_get64(msg + SENDER_INC);
+	peer->epoch = ref_get64(msg + EPOCH_AT);
+	peer->flags = ref_get32(msg + FLAGS);
+	peer->ok_age_us = ref_get32(msg + OK_AGE);
+	peer->turn_age_us = ref_get32(msg + TURN_AGE);
+	peer->echoes++;
+	learn_mac(f, peer);
+}
+
 static int echo(struct ref *r, struct frame *f, struct ref_service *svc, struct peer *peer,
-                const struct siphash_key *key)
+                const struct fresh *fresh, const struct siphash_key *key)
 {
 	const uint8_t *msg = f->b + MSG;
 
 	if (ref_get64(msg + SENDER_INC) != peer->incarnation || ref_get64(msg + SENT) > peer->sent_ns) {
-		peer->last_echo_ns = r->now_ns;
-		peer->sent_ns = ref_get64(msg + SENT);
-		peer->incarnation = ref_get64(msg + SENDER_INC);
-		peer->epoch = ref_get64(msg + EPOCH_AT);
-		peer->flags = ref_get32(msg + FLAGS);
-		peer->ok_age_us = ref_get32(msg + OK_AGE);
-		peer->turn_age_us = ref_get32(msg + TURN_AGE);
-		peer->echoes++;
-		learn_mac(f, peer);
+		if (!is_ghost(r, svc, fresh, msg))
+			record(r, f, peer);
 		if (ref_get64(msg + GRANT))
 			ref_count(r, take_grant(r, svc, peer, msg));
 	}
@@ -181,7 +240,7 @@ static int announce(struct ref *r, struct frame *f, const struct ref_service *sv
 	return REF_XDP_TX;
 }
 
-static int resign(struct ref *r, struct frame *f, struct ref_service *svc)
+static int resign(struct ref *r, struct frame *f, struct ref_service *svc, struct peer *peer)
 {
 	const uint8_t *msg = f->b + MSG;
 	uint64_t epoch = ref_get64(msg + EPOCH_AT), grant = ref_get64(msg + GRANT);
@@ -199,6 +258,7 @@ static int resign(struct ref *r, struct frame *f, struct ref_service *svc)
 	svc->state.flipped_ns = r->now_ns;
 	svc->state.first_packet_ns = 0;
 	svc->word.lease_until_ns = grant + svc->conf.lease_ns;
+	learn_mac(f, peer);
 	ref_count(r, REASON_resign_accepted);
 	return announce(r, f, svc);
 }
@@ -209,6 +269,7 @@ int ref_message(struct ref *r, struct frame *f)
 	const uint8_t *ip = f->b + ETH, *msg = f->b + MSG;
 	const struct siphash_key *key;
 	struct ref_service *svc;
+	struct fresh *fresh;
 	struct peer *peer;
 
 	if (f->len < MSG || ref_get16(f->b + UDP + 2) != WIRE_PORT || (ip[0] & 15) != 5 ||
@@ -232,10 +293,14 @@ int ref_message(struct ref *r, struct frame *f)
 	if (!key)
 		return done(r, REF_XDP_DROP, REASON_msg_bad_tag);
 	peer = &svc->peers[msg[SENDER]];
+	fresh = &svc->fresh[msg[SENDER]];
 	if (msg[TYPE] == WIRE_ECHO)
-		return echo(r, f, svc, peer, key);
-	learn_mac(f, peer);
+		return echo(r, f, svc, peer, fresh, key);
 	if (msg[TYPE] == WIRE_RESIGN && msg[TARGET] == svc->conf.node)
-		return resign(r, f, svc);
+		return resign(r, f, svc, peer);
+	if (is_replay(r, svc, fresh, msg))
+		return done(r, REF_XDP_DROP, REASON_msg_replayed);
+	if (fresh->incarnation == ref_get64(msg + SENDER_INC))
+		learn_mac(f, peer);
 	return done(r, REF_XDP_PASS, REASON_msg_passed);
 }

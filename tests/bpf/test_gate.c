@@ -146,6 +146,10 @@ static struct frame sip_spoofed(void)
 {
 	return frame_udp(mac_self, mac_far, VIP2, 5060, VIP, 5060, "OPTIONS", 7);
 }
+static struct frame vip_to_vip(void)
+{
+	return frame_udp(mac_self, mac_other, VIP2, 5060, VIP, 5060, "OPTIONS", 7);
+}
 static struct frame tcp_to_vip(void)
 {
 	return frame_tcp(mac_self, mac_far, ADDR_FAR, VIP);
@@ -267,6 +271,10 @@ static const struct gate_case cases[] = {
              R(vip_no_owner)),
         CASE(ip_from_the_vip_by_another_mac_is_a_contest, OWNER, 0, use_by_other, XDP_PASS, SAME,
              R(ip_contest)),
+        CASE(ip_from_a_vip_to_a_vip_by_another_mac_is_a_contest, OWNER, 0, vip_to_vip, XDP_PASS, SAME,
+             R(ip_contest), R(vip_passed)),
+        CASE(ip_from_a_vip_to_a_vip_is_no_contest_when_fenced, FENCED, 0, vip_to_vip, XDP_DROP, SAME,
+             R(vip_no_owner)),
         CASE(ip_from_the_vip_by_the_own_mac_is_no_contest, OWNER, 0, use_by_self, XDP_PASS, SAME, NONE),
         CASE(ip_from_the_vip_is_no_contest_when_fenced, FENCED, 0, use_by_other, XDP_PASS, SAME, NONE),
         CASE(ip_for_another_address_passes, FENCED, 0, tcp_elsewhere, XDP_PASS, SAME, NONE),

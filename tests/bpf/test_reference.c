@@ -105,6 +105,8 @@ static void state_put(struct side *side, const struct ref *r)
 			side->world.state[svc->number] = svc->state;
 		if (side->world.peers)
 			memcpy(&side->world.peers[svc->number * MAX_NODES], svc->peers, sizeof(svc->peers));
+		if (side->world.fresh)
+			memcpy(&side->world.fresh[svc->number * MAX_NODES], svc->fresh, sizeof(svc->fresh));
 	}
 	memcpy(side->flows, r->flows, sizeof(r->flows));
 	for (int i = 0; i < REF_SLOTS; i++)
@@ -129,6 +131,8 @@ static void state_get(const struct side *side, struct ref *r)
 			svc->state = side->world.state[svc->number];
 		if (side->world.peers)
 			memcpy(svc->peers, &side->world.peers[svc->number * MAX_NODES], sizeof(svc->peers));
+		if (side->world.fresh)
+			memcpy(svc->fresh, &side->world.fresh[svc->number * MAX_NODES], sizeof(svc->fresh));
 	}
 	memcpy(r->flows, side->flows, sizeof(r->flows));
 	for (int i = 0; i < r->n_steers; i++) {
@@ -170,9 +174,12 @@ static const char *compare_states(const struct ref *want, const struct ref *got_
 		for (int n = 0; n < REF_NODES; n++) {
 			same_time(want, &g->peers[n].last_echo_ns, w->peers[n].last_echo_ns);
 			same_time(want, &g->peers[n].last_grant_ns, w->peers[n].last_grant_ns);
+			same_time(want, &g->fresh[n].stranger_ns, w->fresh[n].stranger_ns);
 		}
 		if (memcmp(g->peers, w->peers, sizeof(g->peers)))
 			return "peers";
+		if (memcmp(g->fresh, w->fresh, sizeof(g->fresh)))
+			return "fresh";
 	}
 	for (int i = 1; i < REF_SLOTS; i++) {
 		same_time(want, &got.flows[i].last_ns, want->flows[i].last_ns);

@@ -36,6 +36,7 @@ struct world {
 	struct service_conf *conf;
 	struct service_state *state;
 	struct peer *peers;
+	struct fresh *fresh;
 	struct ring_buffer *ring;
 	int n_events;
 	struct event events[MAX_EVENTS];
@@ -116,6 +117,8 @@ static inline void world_open(struct world *w, struct bpf_object *obj)
 	w->state = map ? map_memory(map) : NULL;
 	map = bpf_object__find_map_by_name(obj, "peers");
 	w->peers = map ? map_memory(map) : NULL;
+	map = bpf_object__find_map_by_name(obj, "fresh");
+	w->fresh = map ? map_memory(map) : NULL;
 	map = bpf_object__find_map_by_name(obj, "events");
 	if (map)
 		w->ring = ring_buffer__new(bpf_map__fd(map), world_on_event, w, NULL);

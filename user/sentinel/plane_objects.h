@@ -27,7 +27,8 @@
 	X(flows)                                                                                             \
 	X(steer)                                                                                             \
 	X(steer_key)                                                                                         \
-	X(media)
+	X(media)                                                                                             \
+	X(fresh)
 
 enum plane_map {
 #define X(name) PLANE_MAP_##name,
