@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Requests that ask too much of a rescued call, and bytes from anywhere: bounded, refused, no harm to others.
- */
+/* Requests that ask too much of a rescued call, and bytes from anywhere: no harm to others. */
 #include "pass_call.h"
 
 static void methods_of_no_call_are_refused_by_name(void **state)

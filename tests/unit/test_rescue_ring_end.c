@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A call that rang when its server died and comes to nothing: refused, given up, never answered, or not ours.
- */
+/* A call that rang when its server died and comes to nothing: refused, given up, or not ours. */
 #include "ring_call.h"
 
 static void busy_callee_is_told_to_the_caller(void **state)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Calls that rang and are not one caller and one callee: groups, queues, and callers for whom nobody rings
- * yet. */
+/* Calls that rang and are not one caller and one callee: groups, queues, nobody called yet. */
 #include "ring_call.h"
 
 /* bob and cid ring for ann. */
