@@ -1,198 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The watch: real processes bind, die in many ways and close their sockets in a namespace of the test's own.
- */
-#include "space.h"
+/* What is a server's death, and what is none: real processes die in many ways. */
+#include "watch.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-
-#include "watch.skel.h"
-
-#define OTHER_PORT 5062
-#define NO_PORT    0
-
-struct watch {
-	struct world w;
-	struct watch_bpf *skel;
-	int cgroup;
-};
-
-static void watch_endpoint(struct watch *t, uint32_t addr)
-{
-	struct endpoint_key key = space_endpoint(addr, SIP_PORT);
-	struct endpoint endpoint = {.services = 1ULL << SERVICE};
-
-	map_put(t->skel->maps.endpoints, &key, &endpoint);
-}
-
-static int setup(void **state)
-{
-	struct watch *t = calloc(1, sizeof(*t));
-
-	assert_non_null(t);
-	space_enter(65536);
-	t->skel = watch_bpf__open();
-	assert_non_null(t->skel);
-	t->skel->rodata->netns_cookie = space_cookie();
-	assert_return_code(watch_bpf__load(t->skel), errno);
-	world_open(&t->w, t->skel->obj);
-	t->cgroup = space_cgroup();
-	assert_return_code(watch_bpf__attach(t->skel),
-	                   errno); /* the tracepoints; the next two need a cgroup */
-	t->skel->links.watch_sock_release =
-	        bpf_program__attach_cgroup(t->skel->progs.watch_sock_release, t->cgroup);
-	t->skel->links.watch_post_bind4 =
-	        bpf_program__attach_cgroup(t->skel->progs.watch_post_bind4, t->cgroup);
-	assert_non_null(t->skel->links.watch_sock_release);
-	assert_non_null(t->skel->links.watch_post_bind4);
-	watch_endpoint(t, LO_VIP);
-	*state = t;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct watch *t = *state;
-
-	ring_buffer__free(t->w.ring);
-	watch_bpf__destroy(t->skel);
-	close(t->cgroup);
-	free(t);
-	return 0;
-}
-
-/* --- a server ------------------------------------------------------------------------ */
-struct server_child {
-	pid_t pid;
-	int say;  /* one byte: do it */
-	int hear; /* one byte: bound, or done */
-};
-
-typedef void (*child_act)(int sip_fd);
-
-static int child_out; /* in the child: where it says that it has done it */
-
-static void child_run(uint32_t addr, uint16_t port, int type, child_act act, int in, int out)
-{
-	int fd = port ? space_socket(type, addr, port) : -1;
-	char c = fd < 0 && port ? 'x' : 'b';
-
-	child_out = out;
-	if (write(out, &c, 1) != 1 || read(in, &c, 1) != 1)
-		_exit(99);
-	act(fd);
-	c = 'd';
-	if (write(out, &c, 1) != 1)
-		_exit(99);
-	for (;;)
-		pause();
-}
-
-static void child_hear(const struct server_child *child, char want)
-{
-	struct pollfd p = {.fd = child->hear, .events = POLLIN};
-	char c;
-
-	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
-	assert_int_equal(read(child->hear, &c, 1), 1);
-	assert_int_equal(c, want);
-}
-
-static struct server_child child_start(uint32_t addr, uint16_t port, int type, child_act act)
-{
-	struct server_child child;
-	int to[2], from[2];
-
-	assert_return_code(pipe2(to, O_CLOEXEC), errno);
-	assert_return_code(pipe2(from, O_CLOEXEC), errno);
-	child.pid = fork();
-	assert_return_code(child.pid, errno);
-	if (!child.pid) {
-		close(to[1]);
-		close(from[0]);
-		child_run(addr, port, type, act, to[0], from[1]);
-	}
-	close(to[0]);
-	close(from[1]);
-	child.say = to[1];
-	child.hear = from[0];
-	child_hear(&child, 'b');
-	return child;
-}
-
-static void child_go(const struct server_child *child)
-{
-	assert_int_equal(write(child->say, "g", 1), 1);
-}
-
-static void child_end(struct server_child *child)
-{
-	kill(child->pid, SIGKILL);
-	assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
-	close(child->say);
-	close(child->hear);
-}
-
-/* The next event, waiting for it. */
-static const struct event *next_event(struct watch *t)
-{
-	t->w.n_events = 0;
-	assert_true(ring_buffer__poll(t->w.ring, DEADLINE_MS) > 0);
-	assert_int_equal(t->w.n_events, 1);
-	assert_int_equal(t->w.events[0].services, 1ULL << SERVICE);
-	return &t->w.events[0];
-}
-
-static void no_event(struct watch *t)
-{
-	world_events(&t->w);
-	assert_int_equal(t->w.n_events, 0);
-}
-
-static bool is_watched(struct watch *t, pid_t pid, struct server *ret)
-{
-	uint32_t tgid = pid;
-
-	return !bpf_map_lookup_elem(bpf_map__fd(t->skel->maps.servers), &tgid, ret);
-}
-
-static int table_size(struct bpf_map *map)
-{
-	uint8_t key[8], *at = NULL;
-	int n = 0;
-
-	while (!bpf_map_get_next_key(bpf_map__fd(map), at, key)) {
-		at = key;
-		n++;
-	}
-	return n;
-}
-
-/* A server on the VIP, found by its bind. */
-static struct server_child server_start(struct watch *t, child_act act, uint64_t *ret_cookie)
-{
-	uint64_t before = now_boot_ns();
-	struct server_child child = child_start(LO_VIP, SIP_PORT, SOCK_DGRAM, act);
-	const struct event *e = next_event(t);
-	struct server_socket socket;
-	struct server server;
-
-	assert_int_equal(e->type, EVENT_SERVER_BOUND);
-	assert_int_equal(e->tgid, child.pid);
-	assert_in_range(e->at_ns, before, now_boot_ns());
-	assert_true(is_watched(t, child.pid, &server));
-	assert_int_equal(server.services, 1ULL << SERVICE);
-	assert_int_equal(server.since_ns, e->at_ns);
-	assert_int_equal(server.dead_ns, 0);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(t->skel->maps.sockets), &e->arg, &socket), 0);
-	assert_int_equal(socket.tgid, child.pid);
-	assert_int_equal(socket.services, 1ULL << SERVICE);
-	if (ret_cookie)
-		*ret_cookie = e->arg;
-	return child;
-}
 
 /* One event of this kind, the maps say it, and when all is over nothing of the server is left. */
 static void assert_death(struct watch *t, struct server_child *child, uint32_t type, uint64_t arg,
@@ -215,32 +26,36 @@ static void assert_death(struct watch *t, struct server_child *child, uint32_t t
 	assert_int_equal(counters_read(t->w.counters).server_signal > 0, type == EVENT_SERVER_SIGNAL);
 }
 
-static void act_nothing(int fd) {}
 static void act_exit(int fd)
 {
 	_exit(0);
 }
+
 static void act_abort(int fd)
 {
 	signal(SIGABRT, SIG_DFL);
 	abort();
 }
+
 static void act_segv(int fd)
 {
 	signal(SIGSEGV, SIG_DFL);
 	raise(SIGSEGV);
 }
+
 static void act_fault(int fd)
 {
 	signal(SIGSEGV, SIG_DFL);
 	*(volatile char *)NULL = 1;
 }
+
 static void *thread_pause(void *arg)
 {
 	while (pause())
 		;
 	return arg;
 }
+
 static void threads_start(int n)
 {
 	pthread_t thread;
@@ -248,20 +63,24 @@ static void threads_start(int n)
 	while (n--)
 		pthread_create(&thread, NULL, thread_pause, NULL);
 }
+
 static void act_threads_abort(int fd)
 {
 	threads_start(16);
 	act_abort(fd);
 }
+
 static void act_threads_exit(int fd)
 {
 	threads_start(16);
 	_exit(1);
 }
+
 static void *thread_return(void *arg)
 {
 	return arg;
 }
+
 static void act_thread_ends(int fd)
 {
 	pthread_t thread;
@@ -269,6 +88,7 @@ static void act_thread_ends(int fd)
 	pthread_create(&thread, NULL, thread_return, NULL);
 	pthread_join(thread, NULL);
 }
+
 static void act_worker_dies(int fd)
 {
 	pid_t pid = fork();
@@ -277,19 +97,19 @@ static void act_worker_dies(int fd)
 		raise(SIGKILL);
 	waitpid(pid, NULL, 0);
 }
-static void act_close(int fd)
-{
-	close(fd);
-}
+
 static void on_signal(int sig) {}
+
 static void act_handle_term(int fd)
 {
 	signal(SIGTERM, on_signal);
 }
+
 static void act_ignore_term(int fd)
 {
 	signal(SIGTERM, SIG_IGN);
 }
+
 static void act_first_thread_ends(int fd)
 {
 	threads_start(1);
@@ -399,7 +219,7 @@ static void death_is_marked_for_every_service_of_the_server_and_no_other(void **
 struct life_case {
 	const char *name;
 	child_act act;
-	int kill;
+	int kill; /* a signal sent from outside, 0 = none; -1: the act ends the thread that would say so */
 };
 
 static const struct life_case lives[] = {
@@ -414,6 +234,23 @@ static const struct life_case lives[] = {
         {"death_of_a_worker_is_no_death", act_worker_dies, 0},
 };
 
+/* Its other threads go on; what is left of it is a zombie until they have ended too. */
+static void until_first_thread_ended(pid_t pid)
+{
+	uint64_t end = now_boot_ns() + DEADLINE_MS * 1000000ULL;
+	char path[64], stat[256] = "", *state = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, pid);
+	while (now_boot_ns() < end && (!state || state[2] != 'Z')) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		assert_true(fd >= 0 && read(fd, stat, sizeof(stat) - 1) > 0);
+		close(fd);
+		state = strrchr(stat, ')');
+	}
+	assert_true(state && state[2] == 'Z');
+}
+
 static void life(void **state)
 {
 	struct watch *t = *state;
@@ -424,6 +261,8 @@ static void life(void **state)
 	child_go(&child);
 	if (c->kill >= 0)
 		child_hear(&child, 'd');
+	else
+		until_first_thread_ended(child.pid);
 	if (c->kill > 0)
 		assert_return_code(kill(child.pid, c->kill), errno);
 	/* What would wrongly come, would come before this sign of another server's. */
@@ -483,123 +322,29 @@ static void agents_end_takes_away_what_the_server_last_answered(void **state)
 	assert_false(is_watched(t, agent.pid, &of_no_service));
 }
 
-/* --- sockets ---------------------------------------------------------------------------- */
-static void closed_sip_socket_of_a_live_server_is_told(void **state)
-{
-	struct watch *t = *state;
-	uint64_t cookie;
-	struct server_child child = server_start(t, act_close, &cookie);
-	struct server server;
-	const struct event *e;
-
-	child_go(&child);
-	e = next_event(t);
-	assert_int_equal(e->type, EVENT_SOCKET_RELEASED);
-	assert_int_equal(e->tgid, child.pid);
-	assert_int_equal(e->arg, cookie);
-	assert_int_equal(t->w.state[SERVICE].server_dead_ns, e->at_ns);
-	assert_int_equal(table_size(t->skel->maps.sockets), 0);
-	assert_true(is_watched(t, child.pid, &server));
-	assert_int_equal(server.dead_ns, 0);
-	child_end(&child);
-}
-
-static void server_bound_to_any_address_is_found(void **state)
-{
-	struct watch *t = *state;
-	struct server_child child;
-	struct server server;
-
-	watch_endpoint(t, INADDR_ANY);
-	child = child_start(INADDR_ANY, SIP_PORT, SOCK_DGRAM, act_nothing);
-	assert_int_equal(next_event(t)->type, EVENT_SERVER_BOUND);
-	assert_true(is_watched(t, child.pid, &server));
-	child_end(&child);
-}
-
-static void unwatched(struct watch *t, uint32_t addr, uint16_t port, int type)
-{
-	struct server_child child = child_start(addr, port, type, act_nothing);
-
-	no_event(t);
-	assert_int_equal(table_size(t->skel->maps.servers), 0);
-	assert_int_equal(table_size(t->skel->maps.sockets), 0);
-	child_end(&child);
-	no_event(t);
-	assert_counted(&t->w);
-}
-
-static void other_binds_are_nobodys_business(void **state)
-{
-	unwatched(*state, LO_PHONE, SIP_PORT, SOCK_DGRAM);
-	unwatched(*state, LO_VIP, OTHER_PORT, SOCK_DGRAM);
-	unwatched(*state, LO_VIP, SIP_PORT, SOCK_STREAM);
-	unwatched(*state, INADDR_ANY, SIP_PORT, SOCK_DGRAM);
-}
-
-static void bind_in_another_namespace_is_nobodys_business(void **state)
-{
-	space_enter(65536);
-	unwatched(*state, LO_VIP, SIP_PORT, SOCK_DGRAM);
-}
-
-static void restarted_server_is_found_again(void **state)
-{
-	struct watch *t = *state;
-	struct server_child first = server_start(t, act_nothing, NULL), second;
-
-	kill(first.pid, SIGKILL);
-	assert_int_equal(next_event(t)->type, EVENT_SERVER_SIGNAL);
-	child_end(&first);
-	second = server_start(t, act_nothing, NULL);
-	assert_int_not_equal(t->w.state[SERVICE].server_dead_ns, 0); /* sipflipd's to clear */
-	child_end(&second);
-}
-
-static void full_table_is_counted_and_the_bind_still_told(void **state)
-{
-	struct watch *t = *state;
-	struct server_child child;
-	struct server server = {0};
-	uint32_t i;
-
-	for (i = 0; i < MAX_SERVERS; i++) {
-		uint32_t nobody = 0x40000000 + i; /* above every pid */
-
-		map_put(t->skel->maps.servers, &nobody, &server);
-	}
-	t->w.before = counters_read(t->w.counters);
-	child = child_start(LO_VIP, SIP_PORT, SOCK_DGRAM, act_nothing);
-	assert_int_equal(next_event(t)->type, EVENT_SERVER_BOUND);
-	assert_counted(&t->w, REASON_server_bound, REASON_servers_full);
-	child_end(&child);
-}
-
-#define in_a_space(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
-	enum { D = sizeof(deaths) / sizeof(deaths[0]), L = sizeof(lives) / sizeof(lives[0]), FIXED = 10 };
-	struct CMUnitTest tests[FIXED + D + L] = {
+	static const struct CMUnitTest single[] = {
 	        in_a_space(exit_of_many_threads_is_seen_once),
 	        in_a_space(death_already_known_keeps_its_time),
 	        in_a_space(death_is_marked_for_every_service_of_the_server_and_no_other),
 	        in_a_space(death_of_a_stranger_is_nobodys_business),
 	        in_a_space(agents_end_takes_away_what_the_server_last_answered),
-	        in_a_space(closed_sip_socket_of_a_live_server_is_told),
-	        in_a_space(server_bound_to_any_address_is_found),
-	        in_a_space(other_binds_are_nobodys_business),
-	        in_a_space(bind_in_another_namespace_is_nobodys_business),
-	        in_a_space(restarted_server_is_found_again),
-	        in_a_space(full_table_is_counted_and_the_bind_still_told),
 	};
-	int i;
+	enum {
+		SINGLE = sizeof(single) / sizeof(single[0]),
+		DEATHS = sizeof(deaths) / sizeof(deaths[0]),
+		LIVES = sizeof(lives) / sizeof(lives[0])
+	};
+	struct CMUnitTest tests[SINGLE + DEATHS + LIVES];
+	int i, n = SINGLE;
 
-	for (i = 0; i < D; i++)
-		tests[FIXED + i] =
+	memcpy(tests, single, sizeof(single));
+	for (i = 0; i < DEATHS; i++)
+		tests[n++] =
 		        (struct CMUnitTest){deaths[i].name, death, death_setup, teardown, (void *)&deaths[i]};
-	for (i = 0; i < L; i++)
-		tests[FIXED + D + i] =
+	for (i = 0; i < LIVES; i++)
+		tests[n++] =
 		        (struct CMUnitTest){lives[i].name, life, life_setup, teardown, (void *)&lives[i]};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
