@@ -29,70 +29,10 @@ struct ctl_request client_request(enum ctl_op op, const char *service, const cha
 	return request;
 }
 
-static void clean(char *text, size_t size)
+static void clean(char *text, size_t room)
 {
-	text[size - 1] = '\0';
+	text[room - 1] = '\0';
 	text_clean(text);
-}
-
-#define CLEAN(text) clean(text, sizeof(text))
-
-static void clean_texts(union client_record *r)
-{
-	switch (r->head.type) {
-	case CTL_END:
-		CLEAN(r->end.text);
-		break;
-	case CTL_INSTANCE:
-		CLEAN(r->instance.version);
-		CLEAN(r->instance.node);
-		CLEAN(r->instance.key_id);
-		CLEAN(r->instance.other_key_id);
-		break;
-	case CTL_SERVICE:
-		CLEAN(r->service.name);
-		CLEAN(r->service.vip);
-		CLEAN(r->service.interface);
-		CLEAN(r->service.mode);
-		CLEAN(r->service.not_ready);
-		break;
-	case CTL_NODE:
-		CLEAN(r->node.name);
-		CLEAN(r->node.address);
-		break;
-	case CTL_TAKEOVER:
-		CLEAN(r->takeover.service);
-		break;
-	case CTL_EVENT:
-		CLEAN(r->event.text);
-		break;
-	case CTL_DIALOG:
-		CLEAN(r->dialog.service);
-		CLEAN(r->dialog.call_id);
-		CLEAN(r->dialog.from);
-		CLEAN(r->dialog.to);
-		CLEAN(r->dialog.remote_target);
-		CLEAN(r->dialog.flow);
-		CLEAN(r->dialog.paired_by);
-		CLEAN(r->dialog.plan);
-		CLEAN(r->dialog.plan_name);
-		for (size_t i = 0; i < sizeof(r->dialog.stream) / sizeof(r->dialog.stream[0]); i++) {
-			CLEAN(r->dialog.stream[i].vip);
-			CLEAN(r->dialog.stream[i].remote);
-		}
-		break;
-	case CTL_OUTCOME:
-		CLEAN(r->outcome.service);
-		CLEAN(r->outcome.call_id);
-		CLEAN(r->outcome.text);
-		break;
-	case CTL_COUNTER:
-		CLEAN(r->counter.source);
-		CLEAN(r->counter.service);
-		CLEAN(r->counter.name);
-		CLEAN(r->counter.help);
-		break;
-	}
 }
 
 static int reply_error(struct client_reply *reply, int error, const char *path, const char *what,
@@ -131,7 +71,7 @@ static int connect_to(const char *path, const char *socket_name, struct client_r
 }
 
 /* One record into *record; 0 at the end of the conversation by the other side. */
-static ssize_t receive(int fd, int timeout_ms, union client_record *record)
+static ssize_t receive(int fd, int timeout_ms, union ctl_record *record)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	ssize_t n;
@@ -150,7 +90,7 @@ static ssize_t receive(int fd, int timeout_ms, union client_record *record)
 int client_ask(const char *run_dir, const char *socket, const struct ctl_request *request, int timeout_ms,
                client_fn fn, void *arg, struct client_reply *ret)
 {
-	union client_record record;
+	union ctl_record record;
 	char path[256];
 	int fd;
 
@@ -178,7 +118,7 @@ int client_ask(const char *run_dir, const char *socket, const struct ctl_request
 			            "did the daemon just end?");
 			break;
 		}
-		clean_texts(&record);
+		record_texts(&record, clean);
 		if (record.head.type == CTL_END) {
 			ret->answered = true;
 			ret->error = record.end.result;

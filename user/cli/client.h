@@ -6,25 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "sipflip/control.h"
+#include "record.h"
 
 #define CLIENT_CONTROL    "control.sock" /* sipflipd */
 #define CLIENT_CALLS      "calls.sock"   /* sipflip-calls */
 #define CLIENT_TIMEOUT_MS 2000           /* for each record */
-
-/* Any record: zero-filled behind what came, every text terminated and printable (text_clean). */
-union client_record {
-	struct ctl_head head;
-	struct ctl_end end;
-	struct ctl_instance instance;
-	struct ctl_service service;
-	struct ctl_node node;
-	struct ctl_takeover takeover;
-	struct ctl_event event;
-	struct ctl_dialog dialog;
-	struct ctl_outcome outcome;
-	struct ctl_counter counter;
-};
 
 struct client_reply {
 	int error;      /* 0; -errno of the exchange itself (text says it); or the daemon's result */
@@ -32,7 +18,8 @@ struct client_reply {
 	char text[512]; /* for people: "what; what to do" */
 };
 
-typedef void (*client_fn)(const union client_record *record, void *arg);
+/* The record is zero-filled behind what came, every text terminated and printable (text_clean). */
+typedef void (*client_fn)(const union ctl_record *record, void *arg);
 
 /*
  * Sends `op` for `service` and `node` (NULL = none) to RUN_DIR/`socket` and calls

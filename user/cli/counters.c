@@ -27,7 +27,7 @@ static void print_line(struct sheet *sheet, const struct ctl_counter *c)
 	printf("  %12llu  %-26s %.56s\n", (unsigned long long)c->value, c->name, c->help);
 }
 
-static void on_record(const union client_record *r, void *arg)
+static void on_record(const union ctl_record *r, void *arg)
 {
 	struct sheet *sheet = arg;
 	const struct ctl_counter *c = &r->counter;

@@ -43,7 +43,7 @@ static bool matches(const struct ctl_dialog *d, const char *text)
 	return false;
 }
 
-static void on_record(const union client_record *r, void *arg)
+static void on_record(const union ctl_record *r, void *arg)
 {
 	const struct wanted *wanted = arg;
 	const struct ctl_dialog *d = &r->dialog;

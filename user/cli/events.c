@@ -12,7 +12,7 @@ static const char *level_name(unsigned int level)
 	return level <= 3 ? "error" : level == 4 ? "warning" : "info";
 }
 
-static void on_record(const union client_record *r, void *arg)
+static void on_record(const union ctl_record *r, void *arg)
 {
 	const struct cli *cli = arg;
 	const struct ctl_event *e = &r->event;

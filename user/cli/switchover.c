@@ -8,7 +8,7 @@
 
 #define SWITCHOVER_TIMEOUT_MS 5000
 
-static void ignore(const union client_record *record, void *arg)
+static void ignore(const union ctl_record *record, void *arg)
 {
 	(void)record;
 	(void)arg;

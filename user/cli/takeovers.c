@@ -16,13 +16,13 @@
 
 #define CALLS_SHOWN 20
 
-static void add_takeover(const union client_record *r, void *arg)
+static void add_takeover(const union ctl_record *r, void *arg)
 {
 	if (r->head.type == CTL_TAKEOVER)
 		client_list_add(arg, &r->takeover, sizeof(r->takeover));
 }
 
-static void add_outcome(const union client_record *r, void *arg)
+static void add_outcome(const union ctl_record *r, void *arg)
 {
 	if (r->head.type == CTL_OUTCOME)
 		client_list_add(arg, &r->outcome, sizeof(r->outcome));

@@ -96,7 +96,7 @@ struct load {
 	struct view_service *last;
 };
 
-static void on_record(const union client_record *r, void *arg)
+static void on_record(const union ctl_record *r, void *arg)
 {
 	struct load *load = arg;
 	struct view *view = load->view;
