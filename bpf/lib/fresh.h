@@ -5,13 +5,13 @@
  * read: each passes once, in order, and an older recording never. Of what carries the
  * sender's time alone each passes once, too, as long as the sender's incarnation is
  * known; it is known by its reflections, which nobody can have recorded earlier.
- * Called by ingress and echo.h, after message.h has verified the tag.
- * Needs MAP(fresh) and what message.h needs.
+ * Called by ingress, echo.h and voters, after the tag has been verified. Of the
+ * message it reads msg, conf and now_ns. Needs MAP(fresh).
  */
 #ifndef SIPFLIP_BPF_FRESH_H
 #define SIPFLIP_BPF_FRESH_H
 
-#include "lib/message.h"
+#include "lib/sealed.h"
 
 #define STRANGER_INTERVAL_NS 1000000ULL /* between messages of incarnations that are not known */
 #define FOREIGN_LEASES       16         /* so long a reflection speaks for its sender's incarnation */

@@ -10,29 +10,14 @@
 
 #include "lib/cursor.h"
 #include "lib/forward.h"
-#include "lib/siphash.h"
+#include "lib/sealed.h"
 #include "lib/stats.h"
-
-#include "sipflip/wire.h"
 
 /* The pre-filter on the destination port, in host order; service_conf.echo_port decides. */
 const volatile __u16 echo_port = WIRE_PORT;
 
 #define MESSAGE_UDP_LEN (sizeof(struct udphdr) + sizeof(struct wire_msg))
 #define MESSAGE_IP_LEN  (sizeof(struct iphdr) + MESSAGE_UDP_LEN)
-
-/* A message that was verified, and what it concerns. */
-struct message {
-	struct ethhdr *eth;
-	struct iphdr *ip;
-	struct udphdr *udp;
-	struct wire_msg *msg;
-	struct service_conf *conf;
-	struct service_state *state;
-	struct siphash_key *key; /* the one that verified it */
-	__u32 service;
-	__u64 now_ns;
-};
 
 static __always_inline bool is_node_addr(const struct service_conf *conf, __be32 addr, __be16 port)
 {
@@ -55,23 +40,6 @@ static __always_inline int message_reject(const struct iphdr *ip, const struct u
 			return verdict(XDP_DROP, reason);
 	}
 	return XDP_PASS;
-}
-
-/* The key slot whose tag this is, or NULL. */
-static __always_inline struct siphash_key *message_key(const struct wire_msg *msg)
-{
-	__u64 tag = AT64(msg->tag);
-	__u32 slot;
-
-#pragma unroll
-	for (slot = 0; slot < KEY_SLOTS; slot++) {
-		__u32 index = slot;
-		struct siphash_key *key = bpf_map_lookup_elem(&keys, &index);
-
-		if (key && (key->k0 || key->k1) && siphash_msg((const __u64 *)msg, key) == tag)
-			return key;
-	}
-	return NULL;
 }
 
 /*
@@ -103,8 +71,7 @@ static __always_inline int message_open(struct ethhdr *eth, struct iphdr *ip, st
 		*ret_action = message_reject(ip, udp, REASON_msg_bad_length);
 		return 1;
 	}
-	if (msg->magic != bpf_htons(WIRE_MAGIC) || msg->version != WIRE_VERSION || msg->type < WIRE_ECHO ||
-	    msg->type > WIRE_RESIGN) {
+	if (!is_our_kind(msg)) {
 		*ret_action = message_reject(ip, udp, REASON_msg_bad_magic);
 		return 1;
 	}

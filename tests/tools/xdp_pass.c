@@ -4,13 +4,15 @@
  * bare bpf() call and attaches it in native mode to the named devices of the
  * network namespace it runs in. The lab needs it on the bridge's end of every
  * veth pair: without it, what the other end sends by XDP_TX is lost. The
- * program stays for as long as the device does. Called by tests/netns/lab only.
+ * program stays for as long as the device does. With -d it returns XDP_DROP:
+ * the least that a frame can cost. Called by tests/netns/lab and bench/flood.
  */
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,10 +31,10 @@ struct attach_request {
 	uint32_t flags;
 };
 
-static int load_pass(void)
+static int load(int verdict)
 {
 	const struct bpf_insn insns[] = {
-	        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+	        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict},
 	        {.code = BPF_JMP | BPF_EXIT},
 	};
 	union bpf_attr attr;
@@ -79,11 +81,14 @@ static int attach(int netlink, int ifindex, int prog)
 
 int main(int argc, char **argv)
 {
-	if (argc < 2) {
-		fprintf(stderr, "usage: xdp_pass DEVICE...\n");
+	bool drop = argc > 1 && !strcmp(argv[1], "-d");
+	int first = drop ? 2 : 1;
+
+	if (argc <= first) {
+		fprintf(stderr, "usage: xdp_pass [-d] DEVICE...\n");
 		return 2;
 	}
-	int prog = load_pass();
+	int prog = load(drop ? XDP_DROP : XDP_PASS);
 	if (prog < 0) {
 		fprintf(stderr, "xdp_pass: cannot load: %s\n", strerror(-prog));
 		return 1;
@@ -93,7 +98,7 @@ int main(int argc, char **argv)
 		perror("xdp_pass: netlink");
 		return 1;
 	}
-	for (int i = 1; i < argc; i++) {
+	for (int i = first; i < argc; i++) {
 		int ifindex = (int)if_nametoindex(argv[i]);
 		int err = ifindex ? attach(netlink, ifindex, prog) : -ENODEV;
 		if (err) {

@@ -448,7 +448,8 @@ static bool counters(struct sentinel *s, struct control_client *c, const struct 
 	struct counters kernel;
 	bool ok = true;
 
-	if (s->has_plane && !plane_counters(&s->plane, &kernel)) {
+	if (s->has_plane ? !plane_counters(&s->plane, &kernel)
+	                 : s->guard.counters && !plane_sum_counters(s->guard.counters, &kernel)) {
 #define REASON(name, help) ok = ok && put_counter(c, "kernel", "", #name, help, kernel.name);
 #include "sipflip/reasons.def"
 #undef REASON

@@ -308,6 +308,21 @@ static const char *find_calls(const char *given)
 	return "/usr/local/lib/sipflip/sipflip-calls";
 }
 
+/* A witness: its socket is open to all, and no ingress is before it. */
+static void guard_witness(struct sentinel *s)
+{
+	struct guard_conf conf = {.config = &s->config,
+	                          .node = s->node,
+	                          .incarnation = s->incarnation,
+	                          .keys = s->secrets->siphash};
+	int err = guard_socket(&s->guard, s->udp, &conf);
+
+	if (err)
+		log_warn("event=no-guard error=\"%s\" text=\"forged and repeated messages are judged in user "
+		         "space: a flood of them costs this node's time\"",
+		         strerror(-err));
+}
+
 static void start(struct sentinel *s, const char *calls)
 {
 	struct config_error error;
@@ -354,6 +369,8 @@ static void start(struct sentinel *s, const char *calls)
 	if (err)
 		fatal("cannot open the voters' socket on %s's address, port %u: %s", node_name(s, s->node),
 		      s->config.echo_port, strerror(-err));
+	if (!s->has_plane)
+		guard_witness(s);
 	become_real_time(s);
 	for (int i = 0; i < s->n_service; i++)
 		service_start(s, &s->service[i], clock_now());

@@ -150,6 +150,11 @@ bool plane_server_alive(const struct plane *plane, uint32_t tgid)
 
 int plane_counters(const struct plane *plane, struct counters *ret)
 {
+	return plane_sum_counters(plane->objects->map_fd[PLANE_MAP_counters], ret);
+}
+
+int plane_sum_counters(int map, struct counters *ret)
+{
 	static struct counters each[PLANE_CPUS];
 	const uint64_t *from = (const uint64_t *)each;
 	uint64_t *sum = (uint64_t *)ret;
@@ -158,7 +163,7 @@ int plane_counters(const struct plane *plane, struct counters *ret)
 
 	if (cpus < 1 || cpus > PLANE_CPUS)
 		return -E2BIG;
-	if (bpf_map_lookup_elem(plane->objects->map_fd[PLANE_MAP_counters], &zero, each))
+	if (bpf_map_lookup_elem(map, &zero, each))
 		return -errno;
 	*ret = (struct counters){0};
 	for (int cpu = 0; cpu < cpus; cpu++)

@@ -67,6 +67,8 @@ int plane_check(struct plane *plane, const struct iface *iface);
 
 /* The counters, summed over the CPUs. 0 or -errno. */
 int plane_counters(const struct plane *plane, struct counters *ret);
+/* Those of another object's map `counters`. */
+int plane_sum_counters(int map, struct counters *ret);
 
 /* To poll; then plane_events() calls `on_event` for each. */
 int plane_events_fd(const struct plane *plane);

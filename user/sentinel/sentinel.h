@@ -16,6 +16,7 @@
 #include "config.h"
 #include "contest.h"
 #include "echo.h"
+#include "guard.h"
 #include "iface.h"
 #include "lease.h"
 #include "mono.h"
@@ -106,6 +107,7 @@ struct sentinel {
 	char key_id[KEY_SLOTS][16]; /* what may be shown of the keys; "" = no second one */
 	bool has_plane;
 	struct plane plane;
+	struct guard guard; /* of a node without a data plane */
 	uint64_t incarnation; /* of a node without maps: the witness */
 	int n_service;
 	struct service service[MAX_SERVICES];
