@@ -8,12 +8,31 @@
 #include "json.h"
 #include "text.h"
 
+#define HELP_COLUMN 43 /* where the help of a counter begins */
+
 struct sheet {
 	const struct cli *cli;
 	struct json json;
 	char source[sizeof(((struct ctl_counter *)0)->source)]; /* of the line before */
 	char service[CTL_NAME_LEN];
 };
+
+/* The help beside its name, in as many lines as it needs, broken at blanks. */
+static void print_help(const char *help)
+{
+	const size_t room = TEXT_COLUMNS - HELP_COLUMN;
+
+	while (strlen(help) > room) {
+		size_t n = room;
+
+		while (n && help[n] != ' ')
+			n--;
+		n = n ? n : room;
+		printf("%.*s\n%*s", (int)n, help, HELP_COLUMN, "");
+		help += n + (help[n] == ' ');
+	}
+	puts(help);
+}
 
 static void print_line(struct sheet *sheet, const struct ctl_counter *c)
 {
@@ -24,7 +43,8 @@ static void print_line(struct sheet *sheet, const struct ctl_counter *c)
 		memcpy(sheet->source, c->source, sizeof(sheet->source));
 		memcpy(sheet->service, c->service, sizeof(sheet->service));
 	}
-	printf("  %12llu  %-26s %.56s\n", (unsigned long long)c->value, c->name, c->help);
+	printf("  %12llu  %-26s ", (unsigned long long)c->value, c->name);
+	print_help(c->help);
 }
 
 static void on_record(const union ctl_record *r, void *arg)

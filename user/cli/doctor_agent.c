@@ -48,19 +48,7 @@ static void check_peers(struct doctor *d, const struct view_service *v)
 
 		if (!v->there[i] || n->self)
 			continue;
-		if (n->heard_age_ns == TEXT_NEVER)
-			doctor_fail(
-			        d,
-			        "start its sipflipd; let UDP echo-port through; compare key and file on both",
-			        "%s: node %s (%s) was never heard", v->s.name, n->name, n->address);
-		else if (view_is_silent(v, n))
-			doctor_fail(d, "look at that machine and the network between",
-			            "%s: node %s (%s) is silent for %s", v->s.name, n->name, n->address,
-			            text_ns(n->heard_age_ns).s);
-		else if (n->status & (STATUS_SERVER_DEAD | STATUS_HUNG))
-			doctor_warn(d, "look at the SIP server there", "%s: the server on node %s is %s",
-			            v->s.name, n->name, n->status & STATUS_SERVER_DEAD ? "dead" : "hung");
-		else
+		if (n->heard_age_ns != TEXT_NEVER && !view_is_silent(v, n))
 			doctor_ok("%s: node %s is heard, round trip %s: same key and configuration",
 			          v->s.name, n->name, n->rtt_us ? text_us(n->rtt_us).s : "unknown");
 	}
@@ -71,8 +59,14 @@ static void check_service(struct doctor *d, const struct view_service *v)
 	const struct ctl_service *s = &v->s;
 
 	check_peers(d, v);
-	for (int i = 0; i < v->n_own_problems; i++)
-		doctor_warn(d, v->problem[i].todo, "%s: %s", s->name, v->problem[i].what);
+	for (int i = 0; i < v->n_problems; i++) {
+		const struct view_problem *p = &v->problem[i];
+
+		if (p->grave)
+			doctor_fail(d, p->todo, "%s: %s", s->name, p->what);
+		else
+			doctor_warn(d, p->todo, "%s: %s", s->name, p->what);
+	}
 	if (s->lapses)
 		doctor_warn(d, "timing may be too short for this network; see sipflip events",
 		            "%s: the lease lapsed %llu times while owner", s->name,
@@ -118,19 +112,18 @@ static void check_counters(struct doctor *d)
 		const __u64 *count;
 		const char *what, *todo;
 	} bad[] = {
-	        {&c.msg_bad_tag, "messages had a wrong tag",
-	         "a node has another key: compare key_id in sipflip status --json"},
-	        {&c.msg_config_mismatch, "messages came from a node with another configuration",
-	         "copy the same file to every node and reload"},
-	        {&c.msg_bad_magic, "messages had another version or were not ours",
-	         "run the same version on every node"},
-	        {&c.arp_contest, "times another machine claimed a VIP",
+	        {&c.msg_bad_tag, "messages with a wrong tag",
+	         "if it grows a node has another key: compare key_id in sipflip status --json"},
+	        {&c.msg_config_mismatch, "messages of a node with another configuration",
+	         "if it grows copy the same file to every node and reload"},
+	        {&c.msg_bad_magic, "messages of another version, or not ours",
+	         "if it grows run the same version on every node"},
+	        {&c.arp_contest, "claims of a VIP by another machine",
 	         "find the machine: see sipflip events"},
-	        {&c.event_ring_full, "events of the data plane were lost",
-	         "sipflipd was stalled: see its log"},
-	        {&c.capture_ring_full, "SIP messages were not captured",
+	        {&c.event_ring_full, "events of the data plane lost", "sipflipd was stalled: see its log"},
+	        {&c.capture_ring_full, "SIP messages not captured",
 	         "the call keeper is too slow: see its log"},
-	        {&c.servers_full, "server sockets did not fit the table", "fewer processes per machine"},
+	        {&c.servers_full, "server sockets that did not fit the table", "fewer processes per machine"},
 	};
 
 	if (!read_counters(d->cli->pin_dir, &c)) {
@@ -140,8 +133,8 @@ static void check_counters(struct doctor *d)
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (*bad[i].count)
-			doctor_warn(d, bad[i].todo, "%llu %s", (unsigned long long)*bad[i].count,
-			            bad[i].what);
+			doctor_warn(d, bad[i].todo, "%s so far: %llu", bad[i].what,
+			            (unsigned long long)*bad[i].count);
 }
 
 void doctor_agent(struct doctor *d)

@@ -26,6 +26,14 @@ __attribute__((format(printf, 2, 3))) static struct view_problem *problem(struct
 	va_start(ap, format);
 	vsnprintf(p->what, sizeof(p->what), format, ap);
 	va_end(ap);
+	p->grave = false;
+	return p;
+}
+
+/* Not one thing that may fail next, but one that has failed. */
+static struct view_problem *grave(struct view_problem *p)
+{
+	p->grave = true;
 	return p;
 }
 
@@ -91,6 +99,15 @@ static bool is_alone(const struct view_service *v)
 	return others > 0;
 }
 
+/* The other data node is not heard: no wonder that it has no copy of the calls. */
+static bool is_peer_gone(const struct view_service *v)
+{
+	for (unsigned int i = 1; i < MAX_NODES; i++)
+		if (v->there[i] && !v->node[i].self && !is_witness(v, &v->node[i]) && unheard(v, &v->node[i]))
+			return true;
+	return false;
+}
+
 static bool own_server_down(const struct view_service *v)
 {
 	const struct ctl_service *s = &v->s;
@@ -121,7 +138,9 @@ void judge_verdict(const struct view_service *v, char *ret, size_t size)
 	           *down = is_without_server(v) ? "NO SERVICE, " : "";
 	const char *here = owner && owner->self ? " (this node)" : "";
 
-	if (!s->owner_node)
+	if (!s->owner_node && is_alone(v))
+		snprintf(ret, size, "owner not known: this node hears nobody");
+	else if (!s->owner_node)
 		snprintf(ret, size, "NO SERVICE, owned by nobody");
 	else if (owner && !owner->self && view_is_silent(v, owner))
 		snprintf(ret, size, "owned by %s when last heard, %s", name, text_ago(owner->heard_age_ns).s);
@@ -142,8 +161,8 @@ static void judge_nobody(struct view_service *v)
 		need = "the other node or the arbiter is heard";
 	else if (!strcmp(v->s.mode, "hold"))
 		need = "sipflipd runs";
-	todo(problem(v, "nobody owns it, so nobody can call%s%.80s", v->s.not_ready[0] ? ": " : "",
-	             v->s.not_ready),
+	todo(grave(problem(v, "nobody owns it, so nobody can call%s%.80s", v->s.not_ready[0] ? ": " : "",
+	                   v->s.not_ready)),
 	     "a node becomes owner when its SIP server answers and %s", need);
 }
 
@@ -170,7 +189,9 @@ static void judge_heir(struct view_service *v)
 	if (!heir || heir->self)
 		todo(p, "wait a second if it was just started; else see sipflip events");
 	else if (unheard(v, heir))
-		todo(p, "look at %s: is it up, does sipflipd run, do UDP packets to echo-port pass?", name);
+		todo(grave(p),
+		     "look at %s: is it up, does sipflipd run? sipflip doctor here compares key and file",
+		     name);
 	else if (heir->status & STATUS_SERVER_DEAD)
 		todo(p, "start the SIP server on %s", name);
 	else if (heir->status & STATUS_HUNG)
@@ -184,11 +205,13 @@ static void judge_ownership(struct view_service *v)
 	const struct ctl_service *s = &v->s;
 
 	if (!s->owner_node) {
-		judge_nobody(v);
+		if (!is_alone(v))
+			judge_nobody(v);
 		return;
 	}
 	if (is_without_server(v))
-		todo(problem(v, "no SIP server serves the VIP: calls that are up go on, nobody can call"),
+		todo(grave(problem(v,
+		                   "no SIP server serves the VIP: calls that are up go on, nobody can call")),
 		     "start the SIP server on %s or on %s", view_node_name(v, s->owner_node),
 		     s->heir_node ? view_node_name(v, s->heir_node) : "its heir");
 	if (!s->heir_node)
@@ -233,7 +256,7 @@ static void judge_calls(struct view_service *v, const struct ctl_instance *in)
 		todo(problem(v, "the call keeper here has said nothing for %s; calls are not followed",
 		             text_ns(s->ok_age_ns).s),
 		     "kill -9 %u: sipflipd starts it again, VIP and calls do not notice", in->calls_pid);
-	else if (!s->replica_up)
+	else if (!s->replica_up && !is_peer_gone(v))
 		todo(problem(v, "the replica of the calls is not in step: a takeover would lose calls"),
 		     "give it seconds after a start; else: do both call keepers run, does TCP replica-port "
 		     "pass?");
@@ -277,11 +300,11 @@ static void judge_silent(struct view_service *v, unsigned int i)
 		means = "; one more machine that fails ends the service";
 	else if (i == v->s.owner_node)
 		means = "; others still hear it, else this node would own";
-	todo(problem(v, "%s%.31s %s %s%s",
-	             is_witness(v, n)       ? "witness "
-	             : i == v->s.owner_node ? "owner "
-	                                    : "",
-	             n->name, n->heard_age_ns == TEXT_NEVER ? "was" : "has been", silence(n).s, means),
+	todo(grave(problem(v, "%s%.31s %s %s%s",
+	                   is_witness(v, n)       ? "witness "
+	                   : i == v->s.owner_node ? "owner "
+	                                          : "",
+	                   n->name, n->heard_age_ns == TEXT_NEVER ? "was" : "has been", silence(n).s, means)),
 	     n->heard_age_ns == TEXT_NEVER
 	             ? "does its sipflipd run, with the same key and file? sipflip doctor there"
 	             : "look at that machine, its sipflipd, and the network between");
@@ -292,7 +315,9 @@ static void judge_nodes(struct view_service *v)
 	bool told_heir = !v->s.heir_ready;
 
 	if (is_alone(v) && v->s.owner_node != view_self(v)) {
-		todo(problem(v, "this node hears nobody; it can take nothing over, and the others may serve"),
+		todo(grave(problem(
+		             v,
+		             "this node hears nobody; it can take nothing over, and the others may serve")),
 		     "look at its link and at filters for UDP echo-port; compare key and file: sipflip "
 		     "doctor");
 		return;
@@ -317,6 +342,5 @@ void judge_service(struct view_service *v, const struct ctl_instance *instance)
 	v->n_problems = 0;
 	judge_ownership(v);
 	judge_self(v, instance);
-	v->n_own_problems = v->n_problems;
 	judge_nodes(v);
 }

@@ -11,6 +11,7 @@
 struct view_problem {
 	char what[CTL_TEXT_LEN]; /* what is wrong, and what that means for calls */
 	char todo[CTL_TEXT_LEN];
+	bool grave; /* it has failed already */
 };
 
 struct view_service {
@@ -19,7 +20,6 @@ struct view_service {
 	unsigned char there[MAX_NODES];
 	/* Why it is not fine, most important first; 0 = all is well. */
 	int n_problems;
-	int n_own_problems; /* of them, the first: not about other nodes */
 	struct view_problem problem[VIEW_PROBLEMS];
 };
 
