@@ -12,6 +12,7 @@ MAP(capture);
 MAP(service_state);
 MAP(counters);
 
+#include "lib/bounds.h"
 #include "lib/cursor.h"
 #include "lib/stats.h"
 
@@ -88,15 +89,7 @@ static __always_inline void record_head(struct capture_record *record, const str
 		if (!record)                                                                                 \
 			return REASON_capture_ring_full;                                                     \
 		record_head(record, d);                                                                      \
-		/* Two signed comparisons, kept apart: 6.1's verifier learns bounds from no other kind. */   \
-		barrier_var(len);                                                                            \
-		if (len > (bytes))                                                                           \
-			goto failed;                                                                         \
-		barrier_var(len);                                                                            \
-		if (len < 1)                                                                                 \
-			goto failed;                                                                         \
-		barrier_var(len);                                                                            \
-		if (bpf_skb_load_bytes(skb, d->offset, record->data, len))                                   \
+		if (!is_within(&len, bytes) || bpf_skb_load_bytes(skb, d->offset, record->data, len))        \
 			goto failed;                                                                         \
 		bpf_ringbuf_submit(record, 0);                                                               \
 		return REASON_captured;                                                                      \

@@ -8,6 +8,7 @@
 #ifndef SIPFLIP_BPF_HOLD_H
 #define SIPFLIP_BPF_HOLD_H
 
+#include "lib/bounds.h"
 #include "lib/maps.h"
 #include "lib/stats.h"
 
@@ -24,15 +25,7 @@ static __noinline int hold_frame(struct xdp_md *ctx, __u32 service, __u64 now_ns
 	slot->at_ns = now_ns;
 	slot->service = service;
 	slot->len = len;
-	/* Two signed comparisons, kept apart: 6.1's verifier learns bounds from no other kind. */
-	barrier_var(len);
-	if (len > HELD_FRAME_BYTES)
-		goto pass;
-	barrier_var(len);
-	if (len < 1)
-		goto pass;
-	barrier_var(len);
-	if (bpf_xdp_load_bytes(ctx, 0, slot->frame, len))
+	if (!is_within(&len, HELD_FRAME_BYTES) || bpf_xdp_load_bytes(ctx, 0, slot->frame, len))
 		goto pass;
 	bpf_ringbuf_submit(slot, BPF_RB_NO_WAKEUP); /* sipflipd comes for them when it has resigned */
 	return verdict(XDP_DROP, REASON_vip_held);

@@ -10,6 +10,7 @@
 #ifndef SIPFLIP_BPF_LEAVE_H
 #define SIPFLIP_BPF_LEAVE_H
 
+#include "lib/bounds.h"
 #include "lib/callid.h"
 #include "lib/cursor.h"
 #include "lib/flow.h"
@@ -61,15 +62,7 @@ static __always_inline bool skb_text_load(struct __sk_buff *skb, const struct de
 
 	if (len > SIP_TEXT_LEN)
 		len = SIP_TEXT_LEN;
-	/* Two signed comparisons, kept apart, as in hold.h. */
-	barrier_var(len);
-	if (len > SIP_TEXT_LEN)
-		return false;
-	barrier_var(len);
-	if (len < 1)
-		return false;
-	barrier_var(len);
-	if (bpf_skb_load_bytes(skb, at, text->b, len))
+	if (!is_within(&len, SIP_TEXT_LEN) || bpf_skb_load_bytes(skb, at, text->b, len))
 		return false;
 	sip_text_end(text, len);
 	return true;

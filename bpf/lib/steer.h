@@ -9,6 +9,7 @@
 #ifndef SIPFLIP_BPF_STEER_H
 #define SIPFLIP_BPF_STEER_H
 
+#include "lib/bounds.h"
 #include "lib/callid.h"
 #include "lib/checksum.h"
 #include "lib/stats.h"
@@ -26,15 +27,7 @@ static __always_inline bool text_load(struct xdp_md *ctx, const struct udphdr *u
 
 	if (len > SIP_TEXT_LEN)
 		len = SIP_TEXT_LEN;
-	/* Two signed comparisons, kept apart, as in hold.h. */
-	barrier_var(len);
-	if (len > SIP_TEXT_LEN)
-		return false;
-	barrier_var(len);
-	if (len < 1)
-		return false;
-	barrier_var(len);
-	if (bpf_xdp_load_bytes(ctx, at, text->b, len))
+	if (!is_within(&len, SIP_TEXT_LEN) || bpf_xdp_load_bytes(ctx, at, text->b, len))
 		return false;
 	sip_text_end(text, len);
 	return true;
