@@ -11,11 +11,15 @@
  *   5     a listening SOCK_SEQPACKET socket RUN_DIR/calls.sock for the command
  *         line (KEEPER_FD_CONTROL), see control.h
  *   6..9  the maps flow_ports, flows, steer, media (abi.h); closed without a data plane
+ *   10    a memory file with what the call keeper before it left (KEEPER_FD_TAKE);
+ *         closed when that one crashed, or there was none
+ *   11    an empty one to leave its own to the next (KEEPER_FD_LEAVE)
  * and then sends one KEEPER_CONF a service, then KEEPER_START. The call keeper
  * drops to conf.user before it reads a byte from anywhere else.
  *
  * Neither side ever blocks on the other: sends are MSG_DONTWAIT; a full socket
- * is counted. End of file on the link ends sipflip-calls.
+ * is counted. End of file on the link ends sipflip-calls; it leaves what it knows in
+ * descriptor 11, and sipflipd gives that to the next one when it only starts over.
  */
 #ifndef SIPFLIP_KEEPER_H
 #define SIPFLIP_KEEPER_H
@@ -31,7 +35,9 @@
 #define KEEPER_FD_FLOWS    7
 #define KEEPER_FD_STEER    8
 #define KEEPER_FD_MEDIA    9
-#define KEEPER_FD_LAST     9
+#define KEEPER_FD_TAKE     10
+#define KEEPER_FD_LEAVE    11
+#define KEEPER_FD_LAST     11
 #define KEEPER_NAME_LEN    32
 #define KEEPER_COMMAND_LEN 128
 

@@ -4,7 +4,8 @@
  * the descriptors of include/sipflip/keeper.h, becomes an unprivileged user before
  * it reads a byte from the network, and runs one sofia-sip loop until sipflipd
  * closes the link. Its death costs no call and no ownership: sipflipd starts it
- * again and the peer's replica tells it what it knew.
+ * again and the peer's replica tells it what it knew. When sipflipd starts over, the
+ * next one gets it from this one, see keepsake.h.
  *
  *   capture ──▶ service ─▶ track ─▶ dialog table ─▶ replica ─▶ peer
  *   prober  ──▶   │  ▲                    ▲
@@ -24,6 +25,7 @@
 #include "capture.h"
 #include "confine.h"
 #include "control.h"
+#include "keepsake.h"
 #include "link.h"
 #include "log.h"
 #include "loop.h"
@@ -138,6 +140,53 @@ static int start_services(struct keeper *keeper, const struct keeper_conf *conf,
 	return 0;
 }
 
+/* --- what one process leaves to the next -------------------------------------- */
+
+static int keepsakes_of(const struct keeper *keeper, struct keepsake list[MAX_SERVICES])
+{
+	int n = 0;
+
+	for (int i = 0; i < MAX_SERVICES; i++) {
+		struct service *svc = keeper->services[i];
+
+		if (svc)
+			list[n++] = (struct keepsake){.name = svc->conf.name,
+			                              .service = (uint8_t)i,
+			                              .table = &svc->table,
+			                              .caught_up = replica_caught_up(keeper->replica, i)};
+	}
+	return n;
+}
+
+static void take_keepsake(struct keeper *keeper)
+{
+	struct keepsake list[MAX_SERVICES];
+	int n = keepsakes_of(keeper, list), rc;
+	uint32_t dialogs;
+
+	if (!keepsake_is(KEEPER_FD_TAKE))
+		return;
+	rc = keepsake_read(KEEPER_FD_TAKE, list, n, &dialogs);
+	close(KEEPER_FD_TAKE);
+	for (int i = 0; i < n; i++)
+		if (list[i].caught_up)
+			replica_restored(keeper->replica, list[i].service);
+	calls_log("kept=%u%s%s%s", dialogs, rc ? " error=\"" : "", rc ? strerror(-rc) : "", rc ? "\"" : "");
+}
+
+static void leave_keepsake(const struct keeper *keeper)
+{
+	struct keepsake list[MAX_SERVICES];
+	int n = keepsakes_of(keeper, list), rc = 0;
+
+	if (!keepsake_is(KEEPER_FD_LEAVE))
+		return;
+	for (int i = 0; i < n && rc == 0; i++)
+		rc = keepsake_write(KEEPER_FD_LEAVE, &list[i]);
+	if (rc < 0)
+		calls_log("error=\"not all calls are left to the next: %s\"", strerror(-rc));
+}
+
 static int open_or_none(int fd)
 {
 	return is_open(fd) ? fd : -1;
@@ -186,6 +235,7 @@ static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, b
 	rc = start_services(keeper, conf, n);
 	if (rc < 0)
 		return rc;
+	take_keepsake(keeper);
 	if (capture) {
 		rc = capture_open(keeper->root, KEEPER_FD_CAPTURE, on_captured, keeper, &keeper->capture);
 		if (rc < 0)
@@ -260,6 +310,7 @@ static int run(const struct keeper_conf *conf, int n, bool capture, bool control
 	if (rc == 0) {
 		calls_log("up=1 pid=%d services=%d uid=%u", getpid(), n, getuid());
 		su_root_run(keeper.root);
+		leave_keepsake(&keeper);
 		tally_log(&keeper.sources, keeper.services);
 	} else {
 		calls_log("error=\"cannot start: %s\"", strerror(-rc));

@@ -603,6 +603,21 @@ void replica_status(const struct replica *r, int service, struct replica_status 
 		replica_session_status(&exchange->session, loop_now(), ret);
 }
 
+bool replica_caught_up(const struct replica *r, int service)
+{
+	struct exchange *exchange = exchange_at(r, service);
+
+	return !exchange || exchange->session.caught_up;
+}
+
+void replica_restored(struct replica *r, int service)
+{
+	struct exchange *exchange = exchange_at(r, service);
+
+	if (exchange)
+		exchange->session.caught_up = true;
+}
+
 const struct replica_counters *replica_counters(const struct replica *r)
 {
 	return &r->counters;

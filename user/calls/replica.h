@@ -32,6 +32,11 @@ void replica_flush(struct replica *replica, int service);
 /* How many dialogs are held here, for the peer's status. */
 void replica_holds(struct replica *replica, int service, uint32_t dialogs);
 void replica_status(const struct replica *replica, int service, struct replica_status *ret);
+/* This process has had all that the peer held, or has no peer to have it from. */
+bool replica_caught_up(const struct replica *replica, int service);
+/* The table was filled with what the process before this one left, all of it: its word counts like its own.
+ */
+void replica_restored(struct replica *replica, int service);
 const struct replica_counters *replica_counters(const struct replica *replica);
 
 #endif

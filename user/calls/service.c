@@ -306,11 +306,11 @@ static void rescue_orphans(struct service *svc, struct mono now)
 	rescue_start(svc->rescue, svc->epoch, (uint64_t)gone.ns, now);
 }
 
-/* This process came back on the owner: its peer has told it what it had rescued. */
-static void resume(struct service *svc, const struct replica_status *replica, struct mono now)
+/* This process came back on the owner: its peer, or the process before it, has told it what was rescued. */
+static void resume(struct service *svc, struct mono now)
 {
 	if (svc->resumed || !svc->owner || !svc->rescue || !svc->server_told ||
-	    (svc->conf.peer && svc->conf.replica_port && !replica->up))
+	    !replica_caught_up(svc->replica, svc->index))
 		return;
 	svc->resumed = true;
 	rescue_resume(svc->rescue, svc->epoch, now);
@@ -387,7 +387,7 @@ void service_tick(struct service *svc, struct mono now, uint64_t lost)
 	if (svc->owner || !replica.up)
 		dialog_table_expire(&svc->table, now, EXPIRE_BUDGET);
 	rescue_orphans(svc, now);
-	resume(svc, &replica, now);
+	resume(svc, now);
 	media_flush(svc->media);
 	replica_flush(svc->replica, svc->index);
 	tell_warm(svc, now);

@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,6 +26,8 @@
 #define PAUSE_LONGEST_NS (5 * NS_PER_S)
 #define NICE             (-10)           /* before ordinary work, behind all that is real-time */
 #define CALM_NS          (10 * NS_PER_S) /* having run that long, the pause starts small again */
+#define STOP_TURNS       100             /* of 10 ms: to leave what it knows, and end */
+#define KEEPSAKE_ENV     "SIPFLIP_CALLS_KEEPSAKE"
 
 /* CURVE's secret key is a Curve25519 scalar; libzmq computes the public one from Z85 text. */
 static void replica_public(const uint8_t secret[32], uint8_t ret[32])
@@ -134,9 +138,49 @@ void keeper_server(struct sentinel *s, const struct service *svc, bool alive)
 		send_to(s, &server, sizeof(server));
 }
 
+/* --- what it leaves to the next -------------------------------------------------- */
+
+static void close_keepsake(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Of the sentinel that this one was before it started over. */
+static int inherited_keepsake(void)
+{
+	const char *text = getenv(KEEPSAKE_ENV);
+	int fd = text ? atoi(text) : -1;
+
+	unsetenv(KEEPSAKE_ENV);
+	if (fd <= STDERR_FILENO || fcntl(fd, F_GET_SEALS) < 0)
+		return -1;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+void keeper_bequeath(struct sentinel *s)
+{
+	char text[16];
+
+	close_keepsake(&s->keeper.take);
+	s->keeper.take = s->keeper.leave;
+	s->keeper.leave = -1;
+	if (s->keeper.take < 0)
+		return;
+	snprintf(text, sizeof(text), "%d", s->keeper.take);
+	if (setenv(KEEPSAKE_ENV, text, 1) == 0)
+		fcntl(s->keeper.take, F_SETFD, 0);
+}
+
+/* --- its life --------------------------------------------------------------------- */
+
 int keeper_init(struct sentinel *s, const char *path)
 {
 	s->keeper.link = -1;
+	s->keeper.take = inherited_keepsake();
+	s->keeper.leave = -1;
 	s->keeper.path = path;
 	s->keeper.pause_ns = PAUSE_FIRST_NS;
 	if (!s->has_plane)
@@ -145,11 +189,19 @@ int keeper_init(struct sentinel *s, const char *path)
 	return s->keeper.control_listen < 0 ? s->keeper.control_listen : 0;
 }
 
-/* In the child, between fork and exec: descriptors 3 to 9 and no others. */
+/* In the child, between fork and exec: descriptors 3 to 11 and no others. */
 static void exec_keeper(const struct sentinel *s, int link)
 {
 	const char *name = strrchr(s->keeper.path, '/');
-	int fd[KEEPER_FDS] = {link, plane_capture_fd(&s->plane), s->keeper.control_listen, -1, -1, -1, -1};
+	int fd[KEEPER_FDS] = {link,
+	                      plane_capture_fd(&s->plane),
+	                      s->keeper.control_listen,
+	                      -1,
+	                      -1,
+	                      -1,
+	                      -1,
+	                      s->keeper.take,
+	                      s->keeper.leave};
 	sigset_t none;
 
 	plane_media_fds(&s->plane, fd + KEEPER_FD_PORTS - KEEPER_FD_LINK);
@@ -181,6 +233,8 @@ static void start(struct sentinel *s, struct mono now)
 		s->keeper.start_after = mono_add(now, s->keeper.pause_ns);
 		return;
 	}
+	/* without one it starts all the same, and leaves nothing */
+	s->keeper.leave = memfd_create("sipflip-calls", MFD_CLOEXEC);
 	pid = fork();
 	if (pid == 0)
 		exec_keeper(s, pair[1]);
@@ -188,9 +242,12 @@ static void start(struct sentinel *s, struct mono now)
 	if (pid < 0) {
 		log_error("event=call-keeper error=\"fork: %s\"", strerror(errno));
 		close(pair[0]);
+		close_keepsake(&s->keeper.leave);
 		s->keeper.start_after = mono_add(now, s->keeper.pause_ns);
 		return;
 	}
+	/* for this one only: after its crash it would be old */
+	close_keepsake(&s->keeper.take);
 	s->keeper.pid = pid;
 	s->keeper.link = pair[0];
 	s->keeper.started = now;
@@ -239,6 +296,7 @@ void keeper_reap(struct sentinel *s, struct mono now)
 		if (k->link >= 0)
 			close(k->link);
 		k->link = -1;
+		close_keepsake(&k->leave);
 		k->pid = 0;
 		k->up = false;
 		k->restarts++;
@@ -313,7 +371,7 @@ void keeper_stop(struct sentinel *s)
 	if (s->keeper.link >= 0)
 		close(s->keeper.link); /* end of file ends it */
 	s->keeper.link = -1;
-	for (int i = 0; i < 50 && s->keeper.pid; i++) {
+	for (int i = 0; i < STOP_TURNS && s->keeper.pid; i++) {
 		if (waitpid(s->keeper.pid, NULL, WNOHANG) == s->keeper.pid) {
 			s->keeper.pid = 0;
 			return;

@@ -465,6 +465,7 @@ static void reload(struct sentinel *s)
 	}
 	log_info("event=reload text=\"starting over, ownership kept\"");
 	keeper_stop(s);
+	keeper_bequeath(s);
 	say_gone(s);
 	log_flush_final();
 	execv("/proc/self/exe", s->argv);

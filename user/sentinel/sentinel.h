@@ -70,6 +70,8 @@ struct keeper {
 	pid_t pid; /* 0 = not running */
 	int link;
 	int control_listen; /* calls.sock, made once and inherited by each */
+	int take;           /* memory file that one left, for the next to take; -1 = none */
+	int leave;          /* for the one that runs, to leave its calls in; -1 = none */
 	const char *path;
 	bool up; /* said HELLO */
 	uint32_t restarts;
@@ -175,6 +177,8 @@ void keeper_reap(struct sentinel *s, struct mono now);
 void keeper_role(struct sentinel *s, const struct service *svc, enum cause cause, bool rescue);
 void keeper_server(struct sentinel *s, const struct service *svc, bool alive);
 void keeper_stop(struct sentinel *s);
+/* After keeper_stop: what it left is for the sentinel that takes this one's place by exec. */
+void keeper_bequeath(struct sentinel *s);
 
 /* control.c */
 int control_init(struct sentinel *s);
