@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 #include <netinet/in.h>
+#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
@@ -40,14 +41,30 @@
 #define REFUSED 10
 #define NO_CELL 11
 
-static pid_t parent; /* asked for before, or the asking would end the child */
+static pid_t parent;    /* asked for before, or the asking would end the child */
+static int no_landlock; /* what a kernel without Landlock answers; 0 = it has Landlock */
+
+/* As if it was not built in (ENOSYS), or another list of lsm= left it out (EOPNOTSUPP). */
+static bool take_landlock_away(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int err = filter ? seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint16_t)no_landlock),
+	                                    SCMP_SYS(landlock_create_ruleset), 0)
+	                 : -ENOMEM;
+
+	err = err ? err : seccomp_load(filter);
+	seccomp_release(filter);
+	return !err;
+}
 
 static bool lock_in(void)
 {
 	char err[256];
 
-	return privileges_drop("nobody", err, sizeof(err)) == 0 && confine_files(1000) >= 0 &&
-	       confine_calls() == 0;
+	if (no_landlock && !take_landlock_away())
+		return false;
+	return privileges_drop("nobody", err, sizeof(err)) == 0 &&
+	       confine_files(1000) == (no_landlock ? 1 : 0) && confine_calls() == 0;
 }
 
 /* What became of a child that did it in the cell: WORKED, REFUSED, NO_CELL, or minus the signal. */
@@ -491,6 +508,36 @@ static void what_it_needs_is_left(void **state)
 	assert_int_equal(from_inside(sorts_a_large_array), WORKED);
 }
 
+/* --- an older kernel, or one with another lsm= ------------------------------- */
+
+static bool reads_the_shadow(void)
+{
+	return open("/etc/shadow", O_RDONLY) >= 0;
+}
+
+/* What is lost is that files are out of sight: what its user may read can be read. No more. */
+static void without_landlock_all_other_locks_hold(void **state)
+{
+	const int answers[] = {ENOSYS, EOPNOTSUPP};
+
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		no_landlock = answers[i];
+		assert_int_equal(from_inside(reads_etc), WORKED);
+		TURNED_DOWN(reads_the_shadow);
+		writing_a_file_anywhere_ends_it(state);
+		any_socket_but_udp_and_tcp_ends_it(state);
+		namespaces_are_closed(state);
+		starting_a_process_ends_it(state);
+		other_processes_are_out_of_reach(state);
+		rights_cannot_be_won_back(state);
+		the_kernels_doors_end_it(state);
+		memory_and_descriptors_are_bounded(state);
+		its_status_shows_the_locks(state);
+		what_it_needs_is_left(state);
+	}
+	no_landlock = 0;
+}
+
 static int as_root_only(void **state)
 {
 	if (geteuid() != 0)
@@ -521,6 +568,7 @@ int main(void)
 	        ESCAPE(memory_and_descriptors_are_bounded),
 	        ESCAPE(its_status_shows_the_locks),
 	        ESCAPE(what_it_needs_is_left),
+	        ESCAPE(without_landlock_all_other_locks_hold),
 	};
 
 	const struct CMUnitTest none[] = {cmocka_unit_test(a_build_with_sanitizers_does_not_claim_a_cell)};
