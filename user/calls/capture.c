@@ -2,20 +2,29 @@
 /*
  * The ring buffer's reader: libbpf's consumer over the inherited map, woken by
  * the su_root loop. Takes a bounded number of records a turn, so that a flood of
- * SIP does not starve the prober; the rest is still ready at the next turn.
+ * SIP does not starve the prober; the rest is still ready at the next turn. What a
+ * reader before this one may have taken with it is read again (ring_page.h).
  */
 #include "capture.h"
+#include "ring_page.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define RECORDS_A_TURN 32 /* about a millisecond */
+#define MARK_NS        (2 * NS_PER_S)
 
 struct capture {
 	su_root_t *root;
+	int map_fd;
 	struct ring_buffer *ring;
+	struct ring_page *page; /* NULL = not read yet */
+	struct mono mark_at;
 	su_wait_t wait[1];
 	int registered; /* su_root's index, 0 = not */
 	capture_fn *fn;
@@ -66,7 +75,7 @@ int capture_open(su_root_t *root, int map_fd, capture_fn *fn, void *context, str
 
 	if (!capture)
 		return -ENOMEM;
-	*capture = (struct capture){.root = root, .fn = fn, .context = context};
+	*capture = (struct capture){.root = root, .map_fd = map_fd, .fn = fn, .context = context};
 	capture->ring = ring_buffer__new(map_fd, on_record, capture, NULL);
 	if (!capture->ring) {
 		err = errno ? -errno : -EINVAL;
@@ -76,17 +85,69 @@ int capture_open(su_root_t *root, int map_fd, capture_fn *fn, void *context, str
 		err = -errno;
 		goto out;
 	}
-	capture->registered = su_root_register(root, capture->wait, on_ready, (su_wakeup_arg_t *)capture, 0);
-	if (capture->registered <= 0) {
-		capture->registered = 0;
-		err = -ENOMEM;
-		goto out;
-	}
 	*ret = capture;
 	return 0;
 out:
 	capture_close(capture);
 	return err;
+}
+
+/* The ring's first page is its reader's, the second the kernel's. */
+static int map_page(struct capture *capture)
+{
+	void *page =
+	        mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, capture->map_fd, 0);
+
+	if (page == MAP_FAILED)
+		return -errno;
+	capture->page = page;
+	return 0;
+}
+
+static int go_back(struct capture *capture)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	struct ring_begun begun;
+	const uint64_t *produced;
+
+	if (bpf_obj_get_info_by_fd(capture->map_fd, &info, &len))
+		return -errno;
+	produced = mmap(NULL, (size_t)getpagesize(), PROT_READ, MAP_SHARED, capture->map_fd, getpagesize());
+	if (produced == MAP_FAILED)
+		return -errno;
+	begun = ring_page_begin(capture->page, __atomic_load_n(produced, __ATOMIC_ACQUIRE), info.max_entries);
+	capture->counters.captured_again_bytes = begun.again_bytes;
+	capture->counters.captured_skipped_bytes = begun.skipped_bytes;
+	munmap((void *)produced, (size_t)getpagesize());
+	return 0;
+}
+
+int capture_begin(struct capture *capture, struct mono now)
+{
+	int err;
+
+	if (capture->page)
+		return 0;
+	err = map_page(capture);
+	err = err ? err : go_back(capture);
+	if (err)
+		return err;
+	capture->mark_at = mono_add(now, MARK_NS);
+	capture->registered =
+	        su_root_register(capture->root, capture->wait, on_ready, (su_wakeup_arg_t *)capture, 0);
+	if (capture->registered > 0)
+		return 0;
+	capture->registered = 0;
+	return -ENOMEM;
+}
+
+void capture_tick(struct capture *capture, struct mono now)
+{
+	if (!capture->registered || mono_before(now, capture->mark_at))
+		return;
+	ring_page_mark(capture->page);
+	capture->mark_at = mono_add(now, MARK_NS);
 }
 
 void capture_close(struct capture *capture)
@@ -95,6 +156,8 @@ void capture_close(struct capture *capture)
 		return;
 	if (capture->registered)
 		su_root_deregister(capture->root, capture->registered);
+	if (capture->page)
+		munmap(capture->page, (size_t)getpagesize());
 	ring_buffer__free(capture->ring);
 	free(capture);
 }

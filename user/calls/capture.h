@@ -9,6 +9,7 @@
 #include <sofia-sip/su_wait.h>
 #include <stdint.h>
 
+#include "mono.h"
 #include "sipflip/capture.h"
 
 struct capture;
@@ -19,13 +20,25 @@ struct capture;
  */
 typedef void capture_fn(void *context, const struct capture_record *record);
 
-/* map_fd stays the caller's. 0, or -errno of libbpf or of the loop's registration. */
+/* map_fd stays the caller's and open. 0, or -errno of libbpf. Nothing is read yet. */
 int capture_open(su_root_t *root, int map_fd, capture_fn *fn, void *context, struct capture **ret);
+
+/*
+ * Reads from now on, first once more what came in the last seconds of a process before
+ * this one: what that one knew may not have got to the peer. 0 (also when it has begun
+ * already), or -errno: never tried again then.
+ */
+int capture_begin(struct capture *capture, struct mono now);
+
+/* To be called some times a second: what is read lives on in the peer's replica after a while. */
+void capture_tick(struct capture *capture, struct mono now);
 void capture_close(struct capture *capture);
 
 struct capture_counters {
-	uint64_t captured_read;      /* good records */
-	uint64_t captured_malformed; /* length or field out of range */
+	uint64_t captured_read;          /* good records */
+	uint64_t captured_malformed;     /* length or field out of range */
+	uint64_t captured_again_bytes;   /* read by a process before this one, too */
+	uint64_t captured_skipped_bytes; /* not read: they had ended one process after another */
 };
 const struct capture_counters *capture_counters(const struct capture *capture);
 

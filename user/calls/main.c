@@ -35,7 +35,8 @@
 #include "service.h"
 #include "tally.h"
 
-#define TICK_NS (100 * NS_PER_MS)
+#define TICK_NS      (100 * NS_PER_MS)
+#define ROLE_WAIT_NS NS_PER_S
 
 /*
  * sofia-sip counts in milliseconds, and asks again and again during the last one before a
@@ -56,6 +57,9 @@ struct keeper {
 	struct replica *replica;
 	struct media *media;
 	struct capture *capture; /* NULL = no data plane on this node */
+	struct mono capture_at;  /* when it is read at the latest */
+	uint64_t roles;          /* services of which the role is known, a bit each */
+	uint64_t here;           /* all that are here */
 	struct control *control;
 	struct service *services[MAX_SERVICES]; /* by number; NULL = not here */
 	struct loop_alarm tick;
@@ -76,12 +80,28 @@ static struct service *service_of(struct keeper *keeper, unsigned number)
 	return svc;
 }
 
+static void begin_capture(struct keeper *keeper)
+{
+	int rc = keeper->capture ? capture_begin(keeper->capture, loop_now()) : 0;
+
+	if (rc < 0)
+		calls_log("capture=off error=\"%s\"", strerror(-rc));
+}
+
+/* Before the role is known a datagram can only be held, and there may be a whole restart's worth of them. */
 static void on_role(void *context, const struct keeper_role *role)
 {
-	struct service *svc = service_of(context, role->head.service);
+	struct keeper *keeper = context;
+	struct service *svc = service_of(keeper, role->head.service);
 
-	if (svc)
-		service_role(svc, role);
+	if (!svc)
+		return;
+	service_role(svc, role);
+	if (keeper->roles == keeper->here)
+		return;
+	keeper->roles |= 1ULL << role->head.service;
+	if (keeper->roles == keeper->here)
+		begin_capture(keeper);
 }
 
 static void on_server(void *context, const struct keeper_server *server)
@@ -113,8 +133,14 @@ static void on_tick(void *context)
 	struct mono now = loop_now();
 	uint64_t lost = keeper->stray;
 
-	if (keeper->capture)
+	if (keeper->roles != keeper->here && !mono_before(now, keeper->capture_at)) {
+		keeper->roles = keeper->here;
+		begin_capture(keeper);
+	}
+	if (keeper->capture) {
+		capture_tick(keeper->capture, now);
 		lost += capture_counters(keeper->capture)->captured_malformed;
+	}
 	for (int i = 0; i < MAX_SERVICES; i++)
 		if (keeper->services[i])
 			service_tick(keeper->services[i], now, lost);
@@ -129,6 +155,7 @@ static int start_services(struct keeper *keeper, const struct keeper_conf *conf,
 
 		if (svc) {
 			keeper->services[conf[i].head.service] = svc;
+			keeper->here |= 1ULL << conf[i].head.service;
 			rc = service_init(svc, keeper->root, &conf[i], keeper->link, keeper->replica,
 			                  keeper->media);
 		}
@@ -241,6 +268,7 @@ static int start(struct keeper *keeper, const struct keeper_conf *conf, int n, b
 		if (rc < 0)
 			calls_log("capture=off error=\"%s\"", strerror(-rc));
 	}
+	keeper->capture_at = mono_add(loop_now(), ROLE_WAIT_NS);
 	keeper->sources =
 	        (struct tally_sources){keeper->link, keeper->replica, keeper->capture, keeper->media};
 	if (control) {

@@ -213,6 +213,10 @@ void service_captured(struct service *svc, const struct capture_record *record)
 		hold(svc, record);
 		return;
 	}
+	if (record->at_ns + HELD_AGE_NS < svc->flipped_ns) { /* read once more after a restart */
+		svc->counters.service_not_owned++;
+		return;
+	}
 	now = loop_now();
 	dialog = track_datagram(&svc->track, record, now);
 	if (!dialog)
@@ -238,6 +242,7 @@ void service_role(struct service *svc, const struct keeper_role *role)
 		recover_socket_stop(svc->recover);
 	svc->owner = role->owner;
 	svc->epoch = role->epoch;
+	svc->flipped_ns = role->flipped_ns;
 	if (!svc->owner)
 		svc->server_gone = mono_ns(0);
 	media_role(svc->media, svc->index, svc->owner, now);

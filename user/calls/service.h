@@ -23,6 +23,7 @@
 
 #define SERVICE_COUNTERS(X)                                                                                  \
 	X(service_held, "datagrams kept until the role came")                                                \
+	X(service_not_owned, "datagrams of a time before this node owned, read again after a restart")       \
 	X(service_own, "datagrams between sipflip-calls and the local server: not tracked")                  \
 	X(service_held_lost, "datagrams not kept: too many before the role came")
 
@@ -45,6 +46,7 @@ struct service {
 	struct recover_socket *recover; /* NULL = not RESCUE_SERVER by an event socket */
 	bool owner;
 	uint64_t epoch;
+	uint64_t flipped_ns; /* since when it owns, if it does */
 	uint64_t rescued_epoch;
 	bool server_told;        /* table.origin is known, 0 included */
 	bool resumed;            /* calls that were rescued before this process started are looked after */

@@ -31,6 +31,8 @@ int tally_process(const struct tally_sources *sources, tally_fn fn, void *arg)
 
 		TELL(c, captured_read, "captured datagrams read from the ring")
 		TELL(c, captured_malformed, "captured records that contradict themselves")
+		TELL(c, captured_again_bytes, "of the ring, read once more after a restart")
+		TELL(c, captured_skipped_bytes, "of the ring, not read: every process that tried had ended")
 	}
 	if (sources->media) {
 		const struct media_counters *m = media_counters(sources->media);
