@@ -318,18 +318,6 @@ static int usage(void)
 	return 2;
 }
 
-static bool read_endpoint(char *text, struct sockaddr_in *ret)
-{
-	char *colon = strrchr(text, ':');
-
-	*ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(5060)};
-	if (colon) {
-		ret->sin_port = htons((uint16_t)atoi(colon + 1));
-		*colon = 0;
-	}
-	return inet_pton(AF_INET, text, &ret->sin_addr) == 1;
-}
-
 static bool parse(int argc, char **argv)
 {
 	static const char *const modes[] = {"none", "header", "session-id"};
@@ -342,7 +330,7 @@ static bool parse(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
 		bool good = c == 'n' || c == 's' || c == 't';
 		if (c == 'c')
-			good = opt.has_callee = read_endpoint(optarg, &opt.callee);
+			good = opt.has_callee = endpoint_read(optarg, &opt.callee);
 		for (int i = 0; c == 'p' && i < 3; i++)
 			if (!strcmp(optarg, modes[i])) {
 				opt.pair = (enum pair_mode)i;
@@ -361,7 +349,7 @@ static bool parse(int argc, char **argv)
 		if (!good)
 			return false;
 	}
-	return optind == argc - 1 && read_endpoint(argv[optind], &opt.bind);
+	return optind == argc - 1 && endpoint_read(argv[optind], &opt.bind);
 }
 
 static int start(void)

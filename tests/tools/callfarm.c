@@ -258,18 +258,6 @@ static int usage(void)
 	return 2;
 }
 
-static bool read_endpoint(char *text, struct sockaddr_in *ret)
-{
-	char *colon = strrchr(text, ':');
-
-	*ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(5060)};
-	if (colon) {
-		ret->sin_port = htons((uint16_t)atoi(colon + 1));
-		*colon = 0;
-	}
-	return inet_pton(AF_INET, text, &ret->sin_addr) == 1;
-}
-
 static bool parse(int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -282,7 +270,7 @@ static bool parse(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
 		long value = optarg ? atol(optarg) : 0;
 		if (c == 'c')
-			role = farm.calls_out = read_endpoint(optarg, &farm.vip);
+			role = farm.calls_out = endpoint_read(optarg, &farm.vip);
 		else if (c == 'a')
 			role = true;
 		else if (c == 's')
@@ -298,7 +286,7 @@ static bool parse(int argc, char **argv)
 		else
 			return false;
 	}
-	return role && optind == argc - 1 && read_endpoint(argv[optind], &farm.bind);
+	return role && optind == argc - 1 && endpoint_read(argv[optind], &farm.bind);
 }
 
 static int start(void)

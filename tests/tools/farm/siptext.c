@@ -139,6 +139,18 @@ bool sip_uri_sockaddr(struct span uri, struct sockaddr_in *ret)
 	return inet_pton(AF_INET, host, &ret->sin_addr) == 1;
 }
 
+bool endpoint_read(char *text, struct sockaddr_in *ret)
+{
+	char *colon = strrchr(text, ':');
+
+	*ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(5060)};
+	if (colon) {
+		ret->sin_port = htons((uint16_t)atoi(colon + 1));
+		*colon = 0;
+	}
+	return inet_pton(AF_INET, text, &ret->sin_addr) == 1;
+}
+
 static int read_first_line(struct sip *sip, struct span line)
 {
 	static const char version[] = "SIP/2.0 ";

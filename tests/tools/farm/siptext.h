@@ -44,6 +44,9 @@ struct span sip_addr_uri(struct span name_addr);
 /* "sip:user@1.2.3.4:5070;x" -> address; the port is 5060 when none is said. */
 bool sip_uri_sockaddr(struct span uri, struct sockaddr_in *ret);
 
+/* "1.2.3.4:5070", as on a command line; the port is 5060 when none is said. Cuts text at the colon. */
+bool endpoint_read(char *text, struct sockaddr_in *ret);
+
 /* A message being written; full = it did not fit and must not be sent. */
 struct text {
 	char at[SIP_MAX];
