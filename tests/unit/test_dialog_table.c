@@ -80,19 +80,48 @@ static void deletion_leaves_a_tombstone(void **state)
 
 static void deletions_beyond_the_bound_ask_for_a_snapshot(void **state)
 {
-	uint64_t first_version = 0;
 	struct dialog_key key;
 	int i;
 
 	for (i = 0; i < DIALOG_TOMBSTONES + 5; i++) {
 		dialog_key_of(numbered(i), &key);
 		dialog_table_remove(&table, &key);
-		if (!i)
-			first_version = table.version;
 	}
-	assert_true(dialog_needs_snapshot(&table, first_version));
 	assert_true(dialog_needs_snapshot(&table, 0));
-	assert_false(dialog_needs_snapshot(&table, table.version - 10));
+	assert_true(dialog_needs_snapshot(&table, table.n_tombstones - DIALOG_TOMBSTONES - 1));
+	assert_false(dialog_needs_snapshot(&table, table.n_tombstones - DIALOG_TOMBSTONES));
+}
+
+/* Their text is bounded, too: with long keys fewer are kept, and those are whole. */
+static void deletions_with_long_keys_are_kept_as_far_as_their_text_goes(void **state)
+{
+	char id[DIALOG_CALL_ID_LEN];
+	const struct dialog_tombstone *stone;
+	struct dialog_key key;
+	uint64_t cursor = 0, kept = 0;
+	int i, n = DIALOG_STONE_BYTES / 100;
+
+	for (i = 0; i < n; i++) {
+		struct sip_event ev = event(false, SIP_VERB_INVITE, 0, 1, "far", NULL);
+
+		snprintf(id, sizeof(id), "%0*d", 100 + i % 150, i);
+		ev.call_id = id;
+		dialog_key_of(feed(ev), &key);
+		assert_int_equal(dialog_table_remove(&table, &key), 0);
+	}
+	assert_true(dialog_needs_snapshot(&table, 0));
+	while ((stone = dialog_next_removed(&table, 0, &cursor))) {
+		i = (int)cursor - 1;
+		snprintf(id, sizeof(id), "%0*d", 100 + i % 150, i);
+		assert_string_equal(stone->key.call_id, id);
+		assert_string_equal(stone->key.local_tag, "");
+		assert_string_equal(stone->key.remote_tag, "far");
+		kept++;
+	}
+	assert_int_equal(cursor, n);
+	assert_in_range(kept, DIALOG_STONE_BYTES / 256 - 1, DIALOG_STONE_BYTES / 106);
+	assert_false(dialog_needs_snapshot(&table, (uint64_t)n - kept));
+	assert_true(dialog_needs_snapshot(&table, (uint64_t)n - kept - 1));
 }
 
 static void record_applied_elsewhere_is_the_same_dialog(void **state)
@@ -365,9 +394,9 @@ static void text_is_counted_up_and_down(void **state)
 	uint64_t before = table.bytes;
 
 	dialog_set_sdp_in(&table, d, sdp, sizeof(sdp));
-	assert_in_range(table.bytes, before + sizeof(sdp) - 16, before + sizeof(sdp) + 16);
+	assert_in_range(table.bytes, before + sizeof(sdp) - 32, before + sizeof(sdp) + 32);
 	dialog_set_sdp_in(&table, d, sdp, 100);
-	assert_in_range(table.bytes, before + 100 - 16, before + 100 + 16);
+	assert_in_range(table.bytes, before + 100 - 32, before + 100 + 32);
 	dialog_set_sdp_in(&table, d, sdp, 0);
 	assert_int_equal(table.bytes, before);
 	dialog_table_clear(&table, 255);
@@ -430,7 +459,7 @@ static void what_ended_is_cut_down_to_what_retransmissions_need(void **state)
 	dialog_table_expire(&table, mono_ns(clock_ns + DIALOG_ENDED_WHOLE_NS), 100);
 	assert_int_equal(table.bytes, whole);
 	dialog_table_expire(&table, mono_ns(clock_ns + DIALOG_ENDED_WHOLE_NS + 1), 100);
-	assert_true(table.bytes <= whole - sizeof(sdp));
+	assert_true(table.bytes <= whole - sizeof(sdp) + 32);
 	assert_int_equal(d->version, version);
 	assert_string_equal(d->call_id, "call-1");
 	assert_string_equal(d->remote_target, "sip:ann@192.0.2.7:5062");
@@ -481,6 +510,7 @@ int main(void)
 	        T(half_open_invite_is_listed_and_its_key_changes_with_the_first_tag),
 	        T(deletion_leaves_a_tombstone),
 	        T(deletions_beyond_the_bound_ask_for_a_snapshot),
+	        T(deletions_with_long_keys_are_kept_as_far_as_their_text_goes),
 	        T(record_applied_elsewhere_is_the_same_dialog),
 	        T(record_that_is_no_dialog_is_refused),
 	        T(clear_drops_one_service),

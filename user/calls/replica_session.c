@@ -67,7 +67,7 @@ static void begin_stream(struct replica_session *s, bool whole)
 /* Deletions that the bounded list has forgotten cannot be told one by one. */
 static bool lost_deletions(const struct replica_session *s)
 {
-	return s->table->n_tombstones - s->out.removed > DIALOG_TOMBSTONES;
+	return dialog_needs_snapshot(s->table, s->out.removed);
 }
 
 struct cursor {

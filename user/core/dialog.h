@@ -3,7 +3,7 @@
  * The dialogs of a SIP server as its own wire shows them (RFC 3261 section 12,
  * seen from the server: "local" is the server, "remote" the phone or the proxy
  * in front of it). Pure: a message's fields and a time in, a changed table out.
- * A dialog's text is one heap block (dialog_store.c), all blocks together within a
+ * A dialog's text is one block (dialog_store.c), all blocks together within a
  * budget. Used by the tracker, the replica (both sides), the rescue and the command
  * line's answers.
  *
@@ -35,7 +35,8 @@
 #define DIALOG_SDP_LEN        4096
 #define DIALOG_FORKS          16 /* To tags of one INVITE; more are counted, not kept */
 #define DIALOG_TOMBSTONES     8192
-#define DIALOG_GONE           1024 /* BYEs of unknown dialogs that are remembered */
+#define DIALOG_STONE_BYTES    (96 * DIALOG_TOMBSTONES) /* of their keys together */
+#define DIALOG_GONE           1024                     /* BYEs of unknown dialogs that are remembered */
 #define DIALOG_STREAMS        4    /* RTP and RTCP of the first two media lines: 2 * line + rtcp */
 #define DIALOG_INVITE_LEN     8192 /* of the INVITE that made it, kept until it is answered */
 #define DIALOG_BUDGET_BYTES   3072 /* of text a dialog, on the average of a full table */
@@ -300,9 +301,11 @@ struct dialog_silence {
 
 struct pairing;     /* pairing.h */
 struct dialog_slot; /* private links of one dialog */
+struct text_pool;   /* text_pool.h */
 struct dialog_tombstone {
 	uint64_t version;
-	struct dialog_key key; /* its strings are the tombstone's own, one block */
+	uint64_t at;           /* where its text is in stone_text, counted from the first ever */
+	struct dialog_key key; /* its strings are there */
 };
 
 struct dialog_table {
@@ -322,10 +325,14 @@ struct dialog_table {
 	uint64_t next_call;                  /* call numbers: one above every number seen, see _init */
 	struct dialog_tombstone *tombstones; /* ring of DIALOG_TOMBSTONES */
 	uint64_t n_tombstones;               /* ever written */
+	uint64_t first_tombstone;            /* the oldest that is kept */
+	char *stone_text;                    /* ring of DIALOG_STONE_BYTES */
+	uint64_t stone_at;                   /* ever written */
 	uint64_t gone[DIALOG_GONE];          /* ring: see dialog_was_hung_up */
 	uint32_t n_gone;
 	uint64_t origin; /* of the server that runs here: new dialogs get it */
-	uint64_t bytes;  /* of text, as the heap counts it; tombstones apart */
+	struct text_pool *text;
+	uint64_t bytes; /* of text, as the pool counts it; tombstones apart */
 	uint64_t bytes_max;
 	struct pairing *pairing; /* its index */
 	struct dialog_observer observer;
@@ -404,8 +411,8 @@ const struct dialog *dialog_next_changed(const struct dialog_table *table, uint6
 /* Deletions after `since` in order; *cursor starts at 0. NULL ends. */
 const struct dialog_tombstone *dialog_next_removed(const struct dialog_table *table, uint64_t since,
                                                    uint64_t *cursor);
-/* True when deletions after `since` have fallen out of the bounded list: send a snapshot. */
-bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t since);
+/* True when deletions from `cursor` on have fallen out of the bounded list: send a snapshot. */
+bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t cursor);
 
 /*
  * For the receiving side: enters or overwrites by key; checks every string's end,

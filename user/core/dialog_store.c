@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The text of a dialog: strings, SDPs, INVITE and streams in one heap block that is
- * exactly as long as they are, and is built anew when one of them changes. The
- * blocks of a table have a budget together. A block begins with the dialog's key,
- * so that what is left of a dialog that went is its block cut short. Pure; used by
- * dialog_table.c alone.
+ * The text of a dialog: strings, SDPs, INVITE and streams in one block that is
+ * as long as they are, and is built anew when one of them changes. The blocks of a
+ * table have a budget together. A block begins with the dialog's key: what is told
+ * of a dialog that went. Pure; used by dialog_table.c alone.
  */
 #include "dialog_table.h"
+#include "text_pool.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static size_t block_len(const struct dialog *d)
@@ -23,12 +22,6 @@ static size_t block_len(const struct dialog *d)
 	if (d->n_streams) /* and what aligns them */
 		len += d->n_streams * sizeof(*d->streams) + _Alignof(struct dialog_stream);
 	return len;
-}
-
-/* What the heap takes for it. */
-static uint32_t heap_bytes(size_t len)
-{
-	return (uint32_t)((len + sizeof(size_t) + 15) & ~(size_t)15);
 }
 
 static char *put(char *at, const void *data, size_t len)
@@ -122,6 +115,7 @@ static void store_numbers(struct dialog *d, const struct dialog *draft)
 int dialog_store(struct dialog_table *table, struct dialog *d, const struct dialog *draft, char **ret_old)
 {
 	struct dialog_slot *slot = &table->slots[d - table->dialogs];
+	size_t len;
 	char *block;
 	uint32_t bytes;
 
@@ -130,8 +124,9 @@ int dialog_store(struct dialog_table *table, struct dialog *d, const struct dial
 		store_numbers(d, draft);
 		return 0;
 	}
-	bytes = heap_bytes(block_len(draft));
-	block = table->bytes - slot->bytes + bytes <= table->bytes_max ? malloc(bytes - sizeof(size_t))
+	len = block_len(draft);
+	bytes = (uint32_t)text_pool_size(len);
+	block = table->bytes - slot->bytes + bytes <= table->bytes_max ? text_pool_take(table->text, len)
 	                                                               : NULL;
 	if (!block) {
 		table->counters.dialog_memory_full++;
@@ -164,14 +159,33 @@ char *dialog_store_release(struct dialog_table *table, struct dialog *d)
 	return block;
 }
 
-void dialog_stone_write(struct dialog_tombstone *stone, uint64_t version, uint8_t service, char *block)
+/* The oldest ones go, until there is room for one more. */
+static char *stone_room(struct dialog_table *table, size_t len)
+{
+	uint64_t left = DIALOG_STONE_BYTES - table->stone_at % DIALOG_STONE_BYTES;
+
+	table->stone_at += left < len ? left : 0; /* in one piece */
+	while (table->first_tombstone < table->n_tombstones) {
+		const struct dialog_tombstone *oldest =
+		        &table->tombstones[table->first_tombstone % DIALOG_TOMBSTONES];
+
+		if (table->n_tombstones - table->first_tombstone < DIALOG_TOMBSTONES &&
+		    oldest->at + DIALOG_STONE_BYTES >= table->stone_at + len)
+			break;
+		table->first_tombstone++;
+	}
+	return table->stone_text + table->stone_at % DIALOG_STONE_BYTES;
+}
+
+void dialog_stone_write(struct dialog_table *table, uint8_t service, const char *block)
 {
 	size_t call_id = strlen(block) + 1;
 	size_t local = call_id + strlen(block + call_id) + 1;
 	size_t len = local + strlen(block + local) + 1;
-	char *shorter = realloc(block, len);
-	const char *text = shorter ? shorter : block;
+	char *text = stone_room(table, len);
 
-	free((char *)stone->key.call_id); /* the oldest one, in whose place it comes */
-	*stone = (struct dialog_tombstone){version, {service, text, text + call_id, text + local}};
+	memcpy(text, block, len);
+	table->tombstones[table->n_tombstones++ % DIALOG_TOMBSTONES] = (struct dialog_tombstone){
+	        ++table->version, table->stone_at, {service, text, text + call_id, text + local}};
+	table->stone_at += len;
 }

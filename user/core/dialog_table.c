@@ -6,6 +6,7 @@
  */
 #include "dialog_table.h"
 #include "pairing.h"
+#include "text_pool.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -50,6 +51,7 @@ int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t
 	        .by_call_id = malloc(size * sizeof(uint32_t)),
 	        .by_call = malloc(size * sizeof(uint32_t)),
 	        .tombstones = calloc(DIALOG_TOMBSTONES, sizeof(struct dialog_tombstone)),
+	        .stone_text = malloc(DIALOG_STONE_BYTES),
 	        .pairing = pairing_new(max_dialogs),
 	        .mask = size - 1,
 	        .max = max_dialogs,
@@ -58,13 +60,14 @@ int dialog_table_init(struct dialog_table *table, uint32_t max_dialogs, uint64_t
 	        .next_call = 1 + (seed * 0x9e3779b97f4a7c15ULL >> (64 - CALL_START_BITS)),
 	        .bytes_max = (uint64_t)max_dialogs * DIALOG_BUDGET_BYTES,
 	};
+	if (table->bytes_max < DIALOG_BUDGET_MIN)
+		table->bytes_max = DIALOG_BUDGET_MIN;
+	table->text = text_pool_new(table->bytes_max);
 	if (!table->dialogs || !table->slots || !table->by_call_id || !table->by_call || !table->tombstones ||
-	    !table->pairing) {
+	    !table->stone_text || !table->pairing || !table->text) {
 		dialog_table_done(table);
 		return -ENOMEM;
 	}
-	if (table->bytes_max < DIALOG_BUDGET_MIN)
-		table->bytes_max = DIALOG_BUDGET_MIN;
 	memcpy(table->hash_key, &seed, sizeof(seed));
 	memset(table->by_call_id, 0xff, size * sizeof(uint32_t));
 	memset(table->by_call, 0xff, size * sizeof(uint32_t));
@@ -79,15 +82,15 @@ void dialog_table_done(struct dialog_table *table)
 
 	for (i = 0; table->slots && table->dialogs && i < table->max; i++)
 		if (table->slots[i].bytes)
-			free(dialog_store_release(table, &table->dialogs[i]));
-	for (i = 0; table->tombstones && i < DIALOG_TOMBSTONES; i++)
-		free((char *)table->tombstones[i].key.call_id);
+			text_pool_give(table->text, dialog_store_release(table, &table->dialogs[i]));
+	text_pool_free(table->text);
 	pairing_free(table->pairing);
 	free(table->dialogs);
 	free(table->slots);
 	free(table->by_call_id);
 	free(table->by_call);
 	free(table->tombstones);
+	free(table->stone_text);
 	*table = (struct dialog_table){0};
 }
 
@@ -125,12 +128,6 @@ void dialog_touch(struct dialog_table *table, struct dialog *dialog)
 	table->last = i;
 	if (table->observer.changed)
 		table->observer.changed(table->observer.context, dialog);
-}
-
-static void leave_tombstone(struct dialog_table *table, uint8_t service, char *block)
-{
-	dialog_stone_write(&table->tombstones[table->n_tombstones++ % DIALOG_TOMBSTONES], ++table->version,
-	                   service, block);
 }
 
 static void leave_call(struct dialog_table *table, uint32_t i)
@@ -195,9 +192,8 @@ static struct dialog *change(struct dialog_table *table, struct dialog *dialog, 
 
 	if (dialog_store(table, dialog, draft, &old) == 0) {
 		if (renamed)
-			leave_tombstone(table, dialog->service, old);
-		else
-			free(old);
+			dialog_stone_write(table, dialog->service, old);
+		text_pool_give(table->text, old);
 	} else if (renamed) {
 		return NULL;
 	} else {
@@ -222,7 +218,6 @@ void dialog_slot_drop(struct dialog_table *table, struct dialog *dialog)
 {
 	uint32_t i = index_of(table, dialog);
 	uint32_t *link = &table->by_call_id[bucket(table, dialog->service, dialog->call_id)];
-	uint8_t service;
 
 	if (table->observer.removed)
 		table->observer.removed(table->observer.context, dialog);
@@ -231,8 +226,8 @@ void dialog_slot_drop(struct dialog_table *table, struct dialog *dialog)
 	while (*link != i)
 		link = &table->slots[*link].next_call_id;
 	*link = table->slots[i].next_call_id;
-	service = dialog->service;
-	leave_tombstone(table, service, dialog_store_release(table, dialog));
+	dialog_stone_write(table, dialog->service, dialog->call_id);
+	text_pool_give(table->text, dialog_store_release(table, dialog));
 	table->slots[i] = (struct dialog_slot){.next_call_id = table->free_head};
 	table->free_head = i;
 	table->used--;
@@ -364,10 +359,8 @@ const struct dialog *dialog_next_changed(const struct dialog_table *table, uint6
 const struct dialog_tombstone *dialog_next_removed(const struct dialog_table *table, uint64_t since,
                                                    uint64_t *cursor)
 {
-	uint64_t kept = table->n_tombstones < DIALOG_TOMBSTONES ? table->n_tombstones : DIALOG_TOMBSTONES;
-
-	if (*cursor < table->n_tombstones - kept)
-		*cursor = table->n_tombstones - kept;
+	if (*cursor < table->first_tombstone)
+		*cursor = table->first_tombstone;
 	while (*cursor < table->n_tombstones) {
 		const struct dialog_tombstone *stone = &table->tombstones[(*cursor)++ % DIALOG_TOMBSTONES];
 
@@ -377,12 +370,9 @@ const struct dialog_tombstone *dialog_next_removed(const struct dialog_table *ta
 	return NULL;
 }
 
-bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t since)
+bool dialog_needs_snapshot(const struct dialog_table *table, uint64_t cursor)
 {
-	if (table->n_tombstones <= DIALOG_TOMBSTONES)
-		return false;
-	/* The oldest one kept: everything deleted after it is still here. */
-	return table->tombstones[table->n_tombstones % DIALOG_TOMBSTONES].version > since + 1;
+	return cursor < table->first_tombstone;
 }
 
 static bool may_be_half_open(const struct dialog *r)
@@ -504,7 +494,7 @@ static void shorten(struct dialog_table *table, struct dialog *d)
 
 	cut_down(&draft);
 	if (dialog_store(table, d, &draft, &old) == 0)
-		free(old);
+		text_pool_give(table->text, old);
 }
 
 uint32_t dialog_table_expire(struct dialog_table *table, struct mono now, uint32_t budget)

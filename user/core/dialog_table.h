@@ -89,7 +89,7 @@ int dialog_store(struct dialog_table *table, struct dialog *d, const struct dial
 void dialog_store_numbers(struct dialog *d, const struct dialog *draft);
 /* Clears d. Its block is the caller's; NULL = there was none. */
 char *dialog_store_release(struct dialog_table *table, struct dialog *d);
-/* The stone takes the block, whose beginning is the key, in place of what it had. Cannot fail. */
-void dialog_stone_write(struct dialog_tombstone *stone, uint64_t version, uint8_t service, char *block);
+/* Keeps the block's beginning, which is the key, as the newest tombstone. Cannot fail. */
+void dialog_stone_write(struct dialog_table *table, uint8_t service, const char *block);
 
 #endif
