@@ -22,6 +22,7 @@ static int left(struct pair *p, int calls)
 	int fd = memfd_create("test", MFD_CLOEXEC);
 	struct keepsake from;
 
+	assert_int_equal(ftruncate(fd, 2 << 20), 0); /* as sipflipd makes it */
 	pair_start(p);
 	for (int i = 0; i < calls; i++)
 		put_dialog(p, &p->a, i);
@@ -93,9 +94,12 @@ static void a_keepsake_cut_off_anywhere_gives_what_came_before(void **state)
 		struct keepsake to;
 		int fd = left(&p, CALLS);
 
-		whole = lseek(fd, 0, SEEK_END);
+		whole = lseek(fd, 0, SEEK_CUR);
 		cut = whole * tenth / 10 + (tenth > 0);
+		/* the writer was killed: what it had not written is zeros, or is not there */
 		assert_int_equal(ftruncate(fd, cut), 0);
+		if (tenth & 1)
+			assert_int_equal(ftruncate(fd, whole), 0);
 		to = of(&p.b);
 		assert_int_equal(keepsake_read(fd, &to, 1, &taken), tenth ? -EPROTO : 0);
 		assert_false(to.caught_up);
@@ -166,6 +170,23 @@ static void a_table_without_room_has_not_caught_up(void **state)
 	pair_done(&p);
 }
 
+static void a_file_that_is_too_small_is_an_error_and_no_more(void **state)
+{
+	struct keepsake from;
+	struct pair p;
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	pair_start(&p);
+	for (int i = 0; i < CALLS; i++)
+		put_dialog(&p, &p.a, i);
+	assert_int_equal(ftruncate(fd, 100000), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
+	from = of(&p.a);
+	assert_true(keepsake_write(fd, &from) < 0);
+	close(fd);
+	pair_done(&p);
+}
+
 static void any_other_descriptor_is_no_keepsake(void **state)
 {
 	int pipes[2];
@@ -216,6 +237,7 @@ int main(void)
 	        cmocka_unit_test(what_is_no_message_is_refused),
 	        cmocka_unit_test(calls_of_a_service_that_is_gone_are_passed_over),
 	        cmocka_unit_test(a_table_without_room_has_not_caught_up),
+	        cmocka_unit_test(a_file_that_is_too_small_is_an_error_and_no_more),
 	        cmocka_unit_test(any_other_descriptor_is_no_keepsake),
 	        cmocka_unit_test(an_owner_with_its_keepsake_has_the_last_word),
 	};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Each message is a length of 4 bytes, of this machine, and a replica Envelope with
- * Records; the last one of a service says `caught_up`. The times in it need no shift.
+ * Records; the last one of a service says `caught_up`. A length of 0 is the end, since
+ * the file has its full size from the beginning. The times in it need no shift.
  */
 #include "keepsake.h"
 
@@ -131,7 +132,7 @@ int keepsake_read(int fd, struct keepsake *to, int n, uint32_t *ret_dialogs)
 		to[i].caught_up = to[i].lacking = false;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return -errno;
-	while ((rc = read_whole(fd, &len, sizeof(len))) == 1) {
+	while ((rc = read_whole(fd, &len, sizeof(len))) == 1 && len) {
 		const Replica__Envelope *e;
 		struct keepsake *service;
 
@@ -144,5 +145,5 @@ int keepsake_read(int fd, struct keepsake *to, int n, uint32_t *ret_dialogs)
 		if (service)
 			take(service, e->records, ret_dialogs);
 	}
-	return rc;
+	return rc < 0 ? rc : 0;
 }

@@ -28,6 +28,9 @@
 #define CALM_NS          (10 * NS_PER_S) /* having run that long, the pause starts small again */
 #define STOP_TURNS       100             /* of 10 ms: to leave what it knows, and end */
 #define KEEPSAKE_ENV     "SIPFLIP_CALLS_KEEPSAKE"
+/* a table takes 3 KiB of text for each dialog at most, docs/replica.md; memory is used where it is written */
+#define KEEPSAKE_A_DIALOG 4096LL
+#define KEEPSAKE_FIXED    (1 << 20)
 
 /* CURVE's secret key is a Curve25519 scalar; libzmq computes the public one from Z85 text. */
 static void replica_public(const uint8_t secret[32], uint8_t ret[32])
@@ -147,6 +150,21 @@ static void close_keepsake(int *fd)
 	*fd = -1;
 }
 
+/* As large as all its tables may become and no larger, whatever it writes; without one it leaves nothing. */
+static int new_keepsake(const struct sentinel *s)
+{
+	off_t bytes = KEEPSAKE_FIXED;
+	int fd = memfd_create("sipflip-calls", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	for (int i = 0; i < s->n_service; i++)
+		if (s->service[i].here)
+			bytes += s->service[i].conf->max_dialogs * KEEPSAKE_A_DIALOG;
+	if (fd >= 0 && (ftruncate(fd, bytes) < 0 ||
+	                fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0))
+		close_keepsake(&fd);
+	return fd;
+}
+
 /* Of the sentinel that this one was before it started over. */
 static int inherited_keepsake(void)
 {
@@ -233,8 +251,7 @@ static void start(struct sentinel *s, struct mono now)
 		s->keeper.start_after = mono_add(now, s->keeper.pause_ns);
 		return;
 	}
-	/* without one it starts all the same, and leaves nothing */
-	s->keeper.leave = memfd_create("sipflip-calls", MFD_CLOEXEC);
+	s->keeper.leave = new_keepsake(s);
 	pid = fork();
 	if (pid == 0)
 		exec_keeper(s, pair[1]);
