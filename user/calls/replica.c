@@ -10,21 +10,21 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <zmq.h>
-
 #include "addr.h"
 #include "log.h"
 #include "loop.h"
 #include "replica.h"
+#include "replica_socket.h"
 
 #define TURN_MESSAGES 128
 #define TURN_NS       (2 * NS_PER_MS)
 #define TICK_NS       (100 * NS_PER_MS)
 #define MORE_NS       NS_PER_MS
 #define REBIND_NS     NS_PER_S
-#define QUEUE_MSGS    64                 /* each way, each socket */
-#define NAME_LEN      8                  /* "n15" */
-#define KEY_NS        (1500 * NS_PER_MS) /* no word for so long: its server has the other key */
+#define NAME_LEN      8                   /* "n15" */
+#define KEY_FIRST_NS  (200 * NS_PER_MS)   /* no word for so long: its server has the other key */
+#define KEY_LAST_NS   (16 * KEY_FIRST_NS) /* each attempt has longer: a machine may be slow */
+#define QUIET_NS      (1500 * NS_PER_MS)  /* a peer that was heard within that has the right one */
 
 struct remote {
 	struct replica *replica;
@@ -36,6 +36,9 @@ struct remote {
 	int key; /* the one that its server is taken to have */
 	struct mono opened;
 	struct mono heard;
+	int64_t patience_ns;
+	uint64_t instance; /* of the process that this connection leads to; 0 = none yet */
+	uint64_t asking;   /* of the one that connects from there */
 	struct inaddr16 addr;
 	void *dealer;
 	struct loop_fd watch;
@@ -69,92 +72,21 @@ struct replica {
 
 static void pump(void *arg);
 
-static bool readable(void *socket)
-{
-	int events = 0;
-	size_t len = sizeof(events);
-
-	return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN);
-}
-
 /* --- whom to let in --------------------------------------------------------- */
 
-#define ZAP_FRAMES 7 /* version, request id, domain, address, identity, mechanism, credentials */
-
-static const struct remote *peer_by_key(const struct replica *r, const void *key, size_t len)
+static const char *peer_by_key(void *context, const void *key, size_t len)
 {
+	struct replica *r = context;
+
 	for (int i = 0; i < MAX_NODES; i++) {
 		const struct remote *peer = &r->remotes[i];
 
 		for (int k = 0; peer->node && k < peer->n_key; k++)
 			if (len == sizeof(peer->public_key[k]) && !memcmp(peer->public_key[k], key, len))
-				return peer;
+				return peer->name;
 	}
+	r->counters.replica_key_refused++;
 	return NULL;
-}
-
-static void answer_zap(struct replica *r, zmq_msg_t frames[ZAP_FRAMES], int n)
-{
-	const struct remote *peer = NULL;
-	const char *user;
-
-	if (n < 2)
-		return;
-	if (n == ZAP_FRAMES && zmq_msg_size(&frames[5]) == 5 && !memcmp(zmq_msg_data(&frames[5]), "CURVE", 5))
-		peer = peer_by_key(r, zmq_msg_data(&frames[6]), zmq_msg_size(&frames[6]));
-	if (!peer)
-		r->counters.replica_key_refused++;
-	user = peer ? peer->name : "";
-	zmq_send(r->zap, "1.0", 3, ZMQ_SNDMORE);
-	zmq_send(r->zap, zmq_msg_data(&frames[1]), zmq_msg_size(&frames[1]), ZMQ_SNDMORE);
-	zmq_send(r->zap, peer ? "200" : "400", 3, ZMQ_SNDMORE);
-	zmq_send(r->zap, "", 0, ZMQ_SNDMORE);
-	zmq_send(r->zap, user, strlen(user), ZMQ_SNDMORE);
-	zmq_send(r->zap, "", 0, 0);
-}
-
-/* Reads one message of up to `max` frames; surplus frames are read and dropped. Returns their number, 0 =
- * none. */
-static int receive(void *socket, zmq_msg_t *frames, int max)
-{
-	int n = 0;
-	bool more = true;
-
-	while (more) {
-		zmq_msg_t frame;
-
-		zmq_msg_init(&frame);
-		if (zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) < 0) {
-			zmq_msg_close(&frame);
-			break;
-		}
-		more = zmq_msg_more(&frame);
-		if (n < max) {
-			zmq_msg_init(&frames[n]);
-			zmq_msg_move(&frames[n], &frame);
-		}
-		n++;
-		zmq_msg_close(&frame);
-	}
-	return n;
-}
-
-static void close_frames(zmq_msg_t *frames, int n)
-{
-	for (int i = 0; i < n; i++)
-		zmq_msg_close(&frames[i]);
-}
-
-static bool serve_zap(struct replica *r)
-{
-	zmq_msg_t frames[ZAP_FRAMES];
-	int n = receive(r->zap, frames, ZAP_FRAMES);
-
-	if (n == 0)
-		return false;
-	answer_zap(r, frames, n);
-	close_frames(frames, n < ZAP_FRAMES ? n : ZAP_FRAMES);
-	return true;
 }
 
 /* --- messages --------------------------------------------------------------- */
@@ -169,6 +101,17 @@ static struct exchange *exchange_of(struct replica *r, const struct remote *peer
 			return exchange;
 	}
 	return NULL;
+}
+
+/* Another process than this connection led to: it may have another key, and need not be waited for long. */
+static void is_asked_by(struct remote *peer, uint64_t instance)
+{
+	if (instance == peer->asking || instance == peer->instance)
+		return;
+	peer->asking = instance;
+	peer->heard = mono_ns(0);
+	peer->opened = loop_now();
+	peer->patience_ns = KEY_FIRST_NS;
 }
 
 static void message_came(struct replica *r, const struct remote *peer, enum replica_channel channel,
@@ -186,6 +129,10 @@ static void message_came(struct replica *r, const struct remote *peer, enum repl
 		r->counters.replica_unknown_peer++;
 		return;
 	}
+	if (channel == REPLICA_TO_CLIENT)
+		is_asked_by(exchange->peer, e->instance);
+	else
+		exchange->peer->instance = e->instance;
 	replica_session_handle(&exchange->session, channel, e, loop_now());
 }
 
@@ -206,7 +153,7 @@ static const struct remote *peer_of_frames(struct replica *r, zmq_msg_t frames[2
 static bool serve_router(struct replica *r)
 {
 	zmq_msg_t frames[2];
-	int n = receive(r->router, frames, 2);
+	int n = replica_socket_receive(r->router, frames, 2);
 	const struct remote *peer;
 
 	if (n == 0)
@@ -216,18 +163,19 @@ static bool serve_router(struct replica *r)
 		message_came(r, peer, REPLICA_TO_CLIENT, &frames[1]);
 	else
 		r->counters.replica_unknown_peer++;
-	close_frames(frames, n < 2 ? n : 2);
+	replica_frames_close(frames, n, 2);
 	return true;
 }
 
 static bool serve_dealer(struct replica *r, struct remote *peer)
 {
 	zmq_msg_t frame;
-	int n = receive(peer->dealer, &frame, 1);
+	int n = replica_socket_receive(peer->dealer, &frame, 1);
 
 	if (n == 0)
 		return false;
 	peer->heard = loop_now();
+	peer->patience_ns = KEY_FIRST_NS;
 	if (n == 1)
 		message_came(r, peer, REPLICA_TO_SERVER, &frame);
 	else
@@ -257,57 +205,11 @@ static int send_message(void *context, enum replica_channel channel, const void 
 
 /* --- sockets ---------------------------------------------------------------- */
 
-static int set_int(void *socket, int option, int value)
-{
-	return zmq_setsockopt(socket, option, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
-static void *new_socket(struct replica *r, int type, const struct keeper_conf *conf)
-{
-	void *socket = zmq_socket(r->context, type);
-
-	if (!socket)
-		return NULL;
-	set_int(socket, ZMQ_LINGER, 0);
-	set_int(socket, ZMQ_SNDHWM, QUEUE_MSGS);
-	set_int(socket, ZMQ_RCVHWM, QUEUE_MSGS);
-	if (type == ZMQ_REP)
-		return socket;
-	int64_t max = REPLICA_MESSAGE_MAX;
-
-	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
-	/*
-	 * libzmq 4.3 aborts the process when a connection breaks while its input waits
-	 * for room (out_event() of a heartbeat after the I/O error) or is made again
-	 * meanwhile (restart_input() of the new one; zeromq/libzmq issue 3937). So it has
-	 * no heartbeat, and its input never waits: the sender keeps to REPLICA_WINDOW.
-	 * A connection that is dead without a word ends by TCP's own timers.
-	 */
-	set_int(socket, ZMQ_RCVHWM, 0);
-	set_int(socket, ZMQ_TCP_MAXRT, 2000);
-	set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
-	set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, 1);
-	set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, 1);
-	set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, 2);
-	set_int(socket, ZMQ_HANDSHAKE_IVL, 2000);
-	set_int(socket, ZMQ_IPV6, !addr_is_v4(&conf->node_addr));
-	zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "sipflip", 7);
-	if (zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, conf->replica_secret, 32) < 0 ||
-	    zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, conf->replica_public, 32) < 0) {
-		zmq_close(socket);
-		return NULL;
-	}
-	return socket;
-}
-
 static int watch(struct replica *r, void *socket, struct loop_fd *loop_fd)
 {
-	int fd;
-	size_t len = sizeof(fd);
+	int fd = replica_socket_fd(socket);
 
-	if (zmq_getsockopt(socket, ZMQ_FD, &fd, &len) < 0)
-		return -errno;
-	return loop_fd_add(loop_fd, r->root, fd, pump, r);
+	return fd < 0 ? fd : loop_fd_add(loop_fd, r->root, fd, pump, r);
 }
 
 static void remote_close(struct remote *peer)
@@ -326,17 +228,17 @@ static int remote_open(struct remote *peer)
 	char url[160], here[ADDR_TEXT_LEN], there[ADDR_TEXT_LEN];
 
 	peer->opened = loop_now();
-	peer->dealer = new_socket(r, ZMQ_DEALER, &r->conf);
+	peer->dealer = replica_socket_new(r->context, ZMQ_DEALER, &r->conf);
 	if (!peer->dealer)
 		return -ENOMEM;
 	if (zmq_setsockopt(peer->dealer, ZMQ_CURVE_SERVERKEY, peer->public_key[peer->key], 32) < 0 ||
 	    zmq_setsockopt(peer->dealer, ZMQ_ROUTING_ID, r->name, strlen(r->name)) < 0)
 		return -errno;
 	/* Nothing is queued for a peer that is not there: it would be old when it comes. */
-	set_int(peer->dealer, ZMQ_IMMEDIATE, 1);
-	set_int(peer->dealer, ZMQ_RECONNECT_IVL, 100);
-	set_int(peer->dealer, ZMQ_RECONNECT_IVL_MAX, 1000);
-	set_int(peer->dealer, ZMQ_CONNECT_TIMEOUT, 1000);
+	replica_socket_set(peer->dealer, ZMQ_IMMEDIATE, 1);
+	replica_socket_set(peer->dealer, ZMQ_RECONNECT_IVL, 100);
+	replica_socket_set(peer->dealer, ZMQ_RECONNECT_IVL_MAX, 1000);
+	replica_socket_set(peer->dealer, ZMQ_CONNECT_TIMEOUT, 1000);
 	snprintf(url, sizeof(url), v4 ? "tcp://%s:0;%s:%u" : "tcp://[%s]:0;[%s]:%u",
 	         addr_format(&r->conf.node_addr, here), addr_format(&peer->addr, there),
 	         r->conf.replica_port);
@@ -353,12 +255,13 @@ static bool drain(struct replica *r)
 	struct mono end = mono_add(loop_now(), TURN_NS);
 
 	for (int i = 0; i < TURN_MESSAGES; i++) {
-		bool any = readable(r->zap) && serve_zap(r);
+		bool any = replica_door_serve(r->zap, peer_by_key, r);
 
-		any = (readable(r->router) && serve_router(r)) || any;
+		any = (replica_socket_readable(r->router) && serve_router(r)) || any;
 		for (int p = 0; p < MAX_NODES; p++)
 			if (r->remotes[p].node)
-				any = (readable(r->remotes[p].dealer) && serve_dealer(r, &r->remotes[p])) ||
+				any = (replica_socket_readable(r->remotes[p].dealer) &&
+				       serve_dealer(r, &r->remotes[p])) ||
 				      any;
 		if (!any)
 			return true;
@@ -406,9 +309,10 @@ static void bind_router(struct replica *r, struct mono now)
  */
 static void try_other_key(struct remote *peer, struct mono now)
 {
-	if (peer->n_key < 2 || mono_diff(now, peer->opened) < KEY_NS ||
-	    (mono_is_set(peer->heard) && mono_diff(now, peer->heard) < KEY_NS))
+	if (peer->n_key < 2 || mono_diff(now, peer->opened) < peer->patience_ns ||
+	    (mono_is_set(peer->heard) && mono_diff(now, peer->heard) < QUIET_NS))
 		return;
+	peer->patience_ns = peer->patience_ns * 2 < KEY_LAST_NS ? peer->patience_ns * 2 : KEY_LAST_NS;
 	peer->key = !peer->key;
 	remote_close(peer);
 	if (remote_open(peer) < 0)
@@ -452,16 +356,16 @@ static int open_sockets(struct replica *r)
 	r->context = zmq_ctx_new();
 	if (!r->context)
 		return -ENOMEM;
-	r->zap = new_socket(r, ZMQ_REP, &r->conf);
-	r->router = new_socket(r, ZMQ_ROUTER, &r->conf);
+	r->zap = replica_socket_new(r->context, ZMQ_REP, &r->conf);
+	r->router = replica_socket_new(r->context, ZMQ_ROUTER, &r->conf);
 	if (!r->zap || !r->router)
 		return errno == EINVAL ? -ENOTSUP : -ENOMEM;
 	/* Before anybody can connect: without a handler libzmq lets every key in. */
 	if (zmq_bind(r->zap, "inproc://zeromq.zap.01") < 0)
 		return -errno;
-	set_int(r->router, ZMQ_CURVE_SERVER, 1);
-	set_int(r->router, ZMQ_ROUTER_MANDATORY, 1);
-	set_int(r->router, ZMQ_ROUTER_HANDOVER, 1);
+	replica_socket_set(r->router, ZMQ_CURVE_SERVER, 1);
+	replica_socket_set(r->router, ZMQ_ROUTER_MANDATORY, 1);
+	replica_socket_set(r->router, ZMQ_ROUTER_HANDOVER, 1);
 	rc = watch(r, r->zap, &r->zap_watch);
 	return rc < 0 ? rc : watch(r, r->router, &r->router_watch);
 }
@@ -530,6 +434,7 @@ static int connect_peer(struct replica *r, struct remote *peer, const struct kee
 	snprintf(peer->name, sizeof(peer->name), "n%u", conf->peer);
 	memcpy(peer->public_key[0], conf->peer_public, sizeof(peer->public_key[0]));
 	memcpy(peer->public_key[1], conf->peer_other_public, sizeof(peer->public_key[1]));
+	peer->patience_ns = KEY_FIRST_NS;
 	peer->n_key = memcmp(conf->peer_other_public, none, sizeof(none)) ? 2 : 1;
 	/* Strangers are hung up on before they can say a word, or hold a descriptor for long. */
 	addr_format(&conf->peer_addr, addr);
@@ -583,8 +488,8 @@ void replica_flush(struct replica *r, int service)
 	if (!exchange || r->pumping)
 		return;
 	/* A send may swallow the edge of something that came: look, but later. */
-	if (replica_session_flush(&exchange->session, loop_now()) || readable(r->router) ||
-	    readable(exchange->peer->dealer))
+	if (replica_session_flush(&exchange->session, loop_now()) || replica_socket_readable(r->router) ||
+	    replica_socket_readable(exchange->peer->dealer))
 		loop_alarm_at(&r->alarm, loop_now());
 }
 
