@@ -26,6 +26,7 @@ NOT_OURS = {"clockstep.so"}
 # Commands of others, and one program's in another's manual: their options are not the page's own.
 OTHERS = r"(systemctl|bpftool|scp|sipflip) "
 ROOMS = ("bench/", "bpf/", "docs/", "include/", "packaging/", "tests/", "user/")
+BUILT = {"bench": "bench", "tools": "tests/tools", "sim": "tests/sim", "unit": "tests/unit", "bpftest": "tests/bpf"}
 SOURCE_NAME = re.compile(r"[\w.-]*\w\.(bpf\.c|c|h|def|proto|pml|py|sh|md|sysusers|service)")
 
 
@@ -197,9 +198,17 @@ def names_file(tree, page, word):
     word = word.rstrip(".,:;)").lstrip("(")
     if word in NOT_OURS:
         return True
-    if word.startswith(ROOMS) and not re.search(r"[<>$=]|[A-Z]{4}", word):
+    if re.search(r"[<>$=]|[A-Z]{4}", word):
+        return None
+    m = re.fullmatch(r"build/(bench|tools|sim|unit|bpftest)/(\w+)", word)
+    if m:
+        return "/".join((BUILT[m.group(1)], m.group(2))) + ".c" in tree.files
+    if word.startswith(ROOMS):
         base = word.rstrip("/")
-        if base in tree.files or base in tree.folders or base + ".c" in tree.files:
+        if base in tree.files or base in tree.folders:
+            return True
+        # A test tool goes by its name; where it is built it is of no interest.
+        if base.startswith("tests/tools/") and base + ".c" in tree.files:
             return True
         return any(fnmatch.fnmatch(f, base) for f in tree.files)
     if re.fullmatch(r"test_[\w*]+", word):
@@ -291,7 +300,8 @@ GOOD = {
     "docs/map-abi.md": "## Maps\n| `words` | array |\n| `counts` | ring |\n## Programs\n| `in` | XDP | words |\n| | TC | counts |\n",
     "docs/counters.md": "| `seen` `made` | always |\n| `gone` `late` `bad` `read_on` | never |\n",
     "docs/README.md": "# Pages\n[m](map-abi.md) [c](counters.md) [self](#pages)\n",
-    "README.md": "[docs](docs/README.md) `make demo` `user/core/config.c` `config.c` `test_it_works` `tests/netns/test_*`\n",
+    "README.md": "[docs](docs/README.md) `make demo` `user/core/config.c` `config.c` `test_it_works` `tests/netns/test_*` `build/tools/b` `tests/tools/b`\n",
+    "tests/tools/b.c": "",
     "tests/netns/test_it_works": "",
 }
 # file, what is put in the place of what
@@ -324,6 +334,9 @@ BAD = (
     ("README.md", "`config.c`", "`conf.c`"),
     ("README.md", "test_it_works", "test_it_fails"),
     ("README.md", "tests/netns/test_*", "tests/unit/test_*"),
+    ("README.md", "build/tools/b", "build/tools/c"),
+    ("README.md", "`tests/tools/b`", "`tests/tools/c`"),
+    ("README.md", "`build/tools/b`", "`tests/b`"),
     ("README.md", "docs/README.md", "docs/index.md"),
     ("README.md", "[docs]", "x" * WIDTH + " [docs]"),
     ("docs/README.md", "#pages", "#page"),

@@ -12,9 +12,8 @@
 
 #include "text.h"
 
-#define STALLED_US 1000000U /* an agent that has not turned for so long does not run */
-#define KEEPER_SILENT_NS                                                                                     \
-	2000000000ULL /* beyond the probe's limit: the call keeper tells that twenty times a second */
+#define STALLED_US       1000000U      /* an agent that has not turned for so long does not run */
+#define KEEPER_SILENT_NS 2000000000ULL /* beyond the probe's limit: the call keeper reports each 10 ms */
 
 __attribute__((format(printf, 2, 3))) static struct view_problem *problem(struct view_service *v,
                                                                           const char *format, ...)
