@@ -228,13 +228,25 @@ static void pair(struct track *track, struct dialog *dialog)
 		track->counters.track_unpaired_ambiguous++;
 }
 
+/* What a dialog stands on; a request is of one method (RFC 3261 8.1.1.5). */
+static bool is_whole(const sip_t *sip)
+{
+	const sip_request_t *request = sip->sip_request;
+
+	if (!sip->sip_cseq || !sip->sip_call_id || !sip->sip_from || !sip->sip_to)
+		return false;
+	if (!request)
+		return sip->sip_status;
+	return request->rq_method == sip->sip_cseq->cs_method &&
+	       !strcmp(request->rq_method_name, sip->sip_cseq->cs_method_name);
+}
+
 static struct dialog *track_sip(struct track *track, const sip_t *sip, struct sip_event *ev)
 {
 	su_home_t home[1] = {SU_HOME_INIT(home)};
 	struct dialog *dialog;
 
-	if (!sip->sip_cseq || !sip->sip_call_id || !sip->sip_from || !sip->sip_to ||
-	    (!sip->sip_request && !sip->sip_status)) {
+	if (!is_whole(sip)) {
 		track->counters.track_malformed++;
 		return NULL;
 	}
