@@ -13,8 +13,9 @@ from chaos_lab import run, wait_for
 
 SNAPSHOTS = 4                  # of one run
 RING_FILES, RING_MB = 4, 2     # frames kept, in tcpdump's millions of bytes
-# Not the OPTIONS that vipwatch sends from c all the time, nor media.
-FRAMES = "arp or icmp or (udp and (port 5060 or port 5070 or port 7473) and not host 10.9.0.20)"
+# No media, and of the OPTIONS that vipwatch sends from c all the time only the heads.
+CAPTURES = {"br": ("1600", "arp or icmp or (udp and (port 5060 or port 5070 or port 7473) and not host 10.9.0.20)"),
+            "options": ("96", "udp and port 5060 and host 10.9.0.20")}
 ASKED = (("status", "--json"), ("dialogs", "--json"), ("takeovers", "--json"), ("events", "--json"),
          ("counters", "--json"))
 
@@ -27,15 +28,20 @@ class Evidence:
         shutil.rmtree(directory, ignore_errors=True)
         self.frames = f"{scene.scratch}/frames"
         os.makedirs(self.frames)
-        self.tcpdump = subprocess.Popen(
-            ["nsenter", f"--net={scene.lab.netns('br')}", "nice", "tcpdump", "-i", "any", "-U", "-s", "1600", "-Z", "root",
-             "-C", str(RING_MB), "-W", str(RING_FILES), "-w", f"{self.frames}/br.pcap", FRAMES],
+        self.tcpdumps = [subprocess.Popen(
+            ["nsenter", f"--net={scene.lab.netns('br')}", "nice", "tcpdump", "-i", "any", "-U", "-s", snap, "-Z", "root",
+             "-C", str(RING_MB), "-W", str(RING_FILES), "-w", f"{self.frames}/{name}.pcap", which],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for("tcpdump to look", lambda: glob.glob(f"{self.frames}/br.pcap*"), 10)
+            for name, (snap, which) in CAPTURES.items()]
+
+    def start(self):
+        for name in CAPTURES:
+            wait_for("tcpdump to look", lambda name=name: glob.glob(f"{self.frames}/{name}.pcap*"), 10)
 
     def end(self):
-        self.tcpdump.terminate()
-        self.tcpdump.wait(10)
+        for tcpdump in self.tcpdumps:
+            tcpdump.terminate()
+            tcpdump.wait(10)
 
     def ask(self, node, *argv):
         return run("timeout", "3", f"{self.scene.build}/sipflip", "--run-dir", self.scene.lab.run_dir(node), *argv,
@@ -54,6 +60,8 @@ class Evidence:
         into = f"{self.directory}/{self.kept}"
         os.makedirs(into)
         self.write(f"{into}/why.txt", why + "\n" + self.scene.lab.lab("words", check=False))
+        self.write(f"{into}/neighbours.txt", "".join(f"--- {node}\n" + self.scene.inside(node, "ip", "neigh", check=False)
+                                                     for node in ("c", "p1", "p2", "gw", *self.scene.lab.nodes)))
         for node, text in self.calls_then.items():
             self.write(f"{into}/{node}.dialogs-before.json", text)
         for node in self.scene.voters:

@@ -24,6 +24,7 @@ WHOLE_S = 25          # after a fault, until there is one healthy owner with a r
 HEARD_S = 0.6         # of media that a call must have to count as alive
 PLACED_S = 20
 LOG_BYTES = 4 << 20   # the disk that can be filled
+SILENT_MS = 1000      # from here on somebody should look into it
 LOGS_SAID = 5         # times that the agents' logs are shown
 
 
@@ -112,7 +113,10 @@ class Scene:
         self.lab.down()
 
     def objections(self):
-        """What the referee found wrong since the last time it was asked, and the ends of the agents' logs then."""
+        """
+        What the referee found wrong since the last time it was asked, and the ends of the agents' logs then;
+        and the faults in which the VIP was silent for much longer than nobody owned it.
+        """
         time.sleep(0.05)  # it writes each 20 ms
         with open(f"{self.scratch}/referee.json", encoding="ascii") as f:
             f.seek(self.findings_read)
@@ -125,7 +129,7 @@ class Scene:
         if wrong:
             self.say("the referee objects: " + json.dumps(wrong[:5]))
             self.say_logs()
-        return wrong
+        return wrong, [e for e in events if e["event"] == "fault" and e["silence_ms"] - e["nobody_ms"] > SILENT_MS]
 
     def say_logs(self, lines=25):
         self.logs_said += 1
