@@ -65,7 +65,7 @@ baresip_run() { # NS DIR ADDR
 	nsenter --net="/run/netns/$ns" setsid sh -c 'echo $$ >"$1/pid"; exec baresip -f "$1"' sh "$dir" \
 		</dev/null >"$dir/log" 2>&1 &
 	disown $! # or the shell would report its end
-	wait_for 10 sip_listens "$ns" "$addr" && return 0
+	wait_for 60 sip_listens "$ns" "$addr" && return 0
 	echo "baresip in $ns did not listen on $addr:5060:" >&2
 	tail -n 15 "$dir/log" >&2
 	return 1
@@ -122,7 +122,7 @@ phone_ctl() { # NS COMMAND [PARAMETERS]
 	in_ns "$1" bash -c '
 		exec 3<>"/dev/tcp/127.0.0.1/$2" || exit 1
 		printf "%d:%s," ${#1} "$1" >&3
-		while IFS= read -t 2 -r -d: n <&3 && IFS= read -t 2 -r -N $((n + 1)) json <&3; do
+		while IFS= read -t 20 -r -d: n <&3 && IFS= read -t 20 -r -N $((n + 1)) json <&3; do
 			case $json in
 			*"\"response\":true"*)
 				data=${json#*\"data\":\"}
@@ -174,16 +174,12 @@ phone_is() { # NS STATE
 	[ "$(phone_state "$1")" = "$2" ]
 }
 
-phone_wait() { # NS STATE SECONDS
-	wait_for "$3" phone_is "$1" "$2"
-}
-
 stop_program() { # DIR    of start_phone or start_b2bua
 	local pid
 	pid=$(cat "$1/pid" 2>/dev/null) || return 0
 	rm -f "$1/pid"
 	kill "$pid" 2>/dev/null || return 0
-	wait_for 2 test ! -d "/proc/$pid" || kill -KILL "$pid"
+	wait_for 20 test ! -d "/proc/$pid" || kill -KILL "$pid"
 }
 
 # What a phone's wire carries, for the figures and the proof afterwards:
@@ -194,7 +190,7 @@ start_sip_capture() { # NS NAME DIR
 		-w "$3/$2.pcap" 'udp and (port 5060 or port 5070)' 2>"$3/$2.tcpdump" &
 	echo $! >"$3/$2.tcpdump.pid"
 	disown $!
-	wait_for 5 test -s "$3/$2.pcap" && return 0
+	wait_for 60 test -s "$3/$2.pcap" && return 0
 	echo "capture in $1 did not start:" >&2
 	cat "$3/$2.tcpdump" >&2
 	return 1
@@ -205,7 +201,7 @@ start_meter() { # NS NAME ADDR TONES DIR
 		>"$5/$2.meter" 2>&1 &
 	echo $! >"$5/$2.meter.pid"
 	disown $!
-	wait_for 5 test -s "$5/$2.rtp" && start_sip_capture "$1" "$2" "$5" && return 0
+	wait_for 60 test -s "$5/$2.rtp" && start_sip_capture "$1" "$2" "$5" && return 0
 	echo "meter in $1 did not start:" >&2
 	cat "$5/$2.meter" >&2
 	return 1
@@ -217,7 +213,7 @@ stop_meter() { # NAME DIR
 		pid=$(cat "$file" 2>/dev/null) || continue
 		rm -f "$file"
 		kill "$pid" 2>/dev/null
-		wait_for 2 test ! -d "/proc/$pid"
+		wait_for 20 test ! -d "/proc/$pid"
 	done
 }
 
