@@ -3,7 +3,10 @@
  * Which two dialogs are one call once it was answered: by header, Session-ID, SDP, or
  * numbers and the order of events; never by a guess.
  */
+#include "pairing_index.h"
 #include "pairing_legs.h"
+
+#include <stdio.h>
 
 static void numbers_and_order_of_events_pair(void **state)
 {
@@ -220,6 +223,58 @@ static void ended_leg_is_no_partner(void **state)
 	assert_null(pairing_consider(&table, leg_answer(&a, 1001)));
 }
 
+/* The server calls somebody else for a phone whose partner hung up: by its link, and by both numbers. */
+static void partner_of_one_that_hung_up_is_found_again_without_a_message_of_its_own(void **state)
+{
+	static const char *const links[] = {"a0", NULL};
+	char id[3][8];
+
+	for (int i = 0; i < 2; i++) {
+		struct leg a = called(id[0], "ann", "100"), b = calls(id[1], "ann", "100");
+		struct leg c = calls(id[2], links[i] ? "x" : "ann", links[i] ? "y" : "100");
+		struct dialog *da, *db, *dc;
+		int64_t at_ms = 100000 * i;
+
+		snprintf(id[0], sizeof(id[0]), "a%d", i);
+		snprintf(id[1], sizeof(id[1]), "b%d", i);
+		snprintf(id[2], sizeof(id[2]), "c%d", i);
+		bridge(&a, &b, at_ms, &da, &db);
+		assert_pair(da, db, PAIRED_NUMBERS);
+		dialog_set_state(&table, db, DIALOG_ENDED, mono_ns(NS_PER_S + (at_ms + 3000) * NS_PER_MS));
+		assert_null(pairing_consider(&table, db));
+		c.link = links[i];
+		dc = step(&c, 0, at_ms + 4000);
+		assert_pair(da, dc, links[i] ? PAIRED_HEADER : PAIRED_NUMBERS);
+		step(&c, 200, at_ms + 5000);
+		assert_pair(da, dc, links[i] ? PAIRED_HEADER : PAIRED_NUMBERS);
+	}
+}
+
+/* What a walk meets of each of many calls: nothing once they are settled. */
+static void settled_calls_are_not_looked_at(void **state)
+{
+	struct leg late = calls("late", "ann", "100");
+	struct pairing_walk walk;
+	struct dialog *dl;
+
+	for (int i = 0; i < 2 * PAIRING_LOOK; i++) {
+		char id[2][16];
+		struct leg a = called(id[0], "ann", "100"), b = calls(id[1], "ann", "100");
+		struct dialog *da, *db;
+
+		snprintf(id[0], sizeof(id[0]), "s-a%d", i);
+		snprintf(id[1], sizeof(id[1]), "s-b%d", i);
+		bridge(&a, &b, 10000 * i, &da, &db);
+		assert_pair(da, db, PAIRED_NUMBERS);
+	}
+	late.link = "s-a7";
+	dl = step(&late, 0, 10000 * 2 * PAIRING_LOOK);
+	pairing_index_update(&table);
+	pairing_walk_start(&table, &walk, dl, PAIRING_CALL_ID, PAIRING_CALLEE);
+	assert_null(pairing_walk_next(&table, &walk));
+	assert_int_equal(walk.cut, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +295,8 @@ int main(void)
 	        T(nil_session_id_says_nothing),
 	        T(origin_that_passes_through_pairs),
 	        T(ended_leg_is_no_partner),
+	        T(partner_of_one_that_hung_up_is_found_again_without_a_message_of_its_own),
+	        T(settled_calls_are_not_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

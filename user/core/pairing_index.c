@@ -13,19 +13,28 @@
 #define MIN_ID     6   /* of an SDP session id: "0" or "1" say nothing */
 #define TEXT_LEN   512 /* of what goes into a hash; an o= line is longer only by intent */
 
-/* One key of one dialog; its index is slot of the dialog * PAIRING_KEYS + key. */
+/* One key of one dialog; its index is place of the dialog * PAIRING_KEYS + key. */
 struct node {
 	uint32_t next;
 	uint32_t prev; /* NIL = first of its chain */
 	uint32_t hash; /* 0 = not in the index */
 };
 
+/* Where a dialog that may still find a partner has its nodes. */
+struct place {
+	uint32_t slot; /* of the dialog; of a free place the next free one */
+	uint32_t seen; /* number of the walk that met it last */
+};
+
+/* Most calls are settled and have no place, so that only few places are ever touched. */
 struct pairing {
 	struct node *nodes;
 	uint32_t *heads;
-	uint32_t *seen; /* by slot: number of the walk that met it last */
+	struct place *places;
+	uint32_t *place_of; /* by slot: place + 1, 0 = none */
 	uint32_t mask;
-	uint32_t max;
+	uint32_t untouched; /* first place that was never taken */
+	uint32_t free;      /* the one given back last */
 	uint32_t walks;
 	uint64_t since; /* changes up to this version of the table are in */
 };
@@ -41,10 +50,11 @@ struct pairing *pairing_new(uint32_t max_dialogs)
 		size *= 2;
 	p->nodes = calloc((size_t)max_dialogs * PAIRING_KEYS, sizeof(*p->nodes));
 	p->heads = malloc(size * sizeof(*p->heads));
-	p->seen = calloc(max_dialogs, sizeof(*p->seen));
+	p->places = calloc(max_dialogs, sizeof(*p->places));
+	p->place_of = calloc(max_dialogs, sizeof(*p->place_of));
 	p->mask = size - 1;
-	p->max = max_dialogs;
-	if (!p->nodes || !p->heads || !p->seen) {
+	p->free = NIL;
+	if (!p->nodes || !p->heads || !p->places || !p->place_of) {
 		pairing_free(p);
 		return NULL;
 	}
@@ -58,7 +68,8 @@ void pairing_free(struct pairing *pairing)
 		return;
 	free(pairing->nodes);
 	free(pairing->heads);
-	free(pairing->seen);
+	free(pairing->places);
+	free(pairing->place_of);
 	free(pairing);
 }
 
@@ -92,6 +103,31 @@ static void enter(struct pairing *p, uint32_t i, uint32_t hash)
 	if (*head != NIL)
 		p->nodes[*head].prev = i;
 	*head = i;
+}
+
+/* There are as many as dialogs: never none left. */
+static uint32_t take_place(struct pairing *p, uint32_t slot)
+{
+	uint32_t place = p->free;
+
+	if (place == NIL)
+		place = p->untouched++;
+	else
+		p->free = p->places[place].slot;
+	p->places[place] = (struct place){.slot = slot};
+	p->place_of[slot] = place + 1;
+	return place;
+}
+
+static void leave_place(struct pairing *p, uint32_t slot)
+{
+	uint32_t place = p->place_of[slot] - 1;
+
+	for (unsigned int key = 0; key < PAIRING_KEYS; key++)
+		leave(p, place * PAIRING_KEYS + key);
+	p->place_of[slot] = 0;
+	p->places[place].slot = p->free;
+	p->free = place;
 }
 
 /* --- hashes -------------------------------------------------------------------- */
@@ -202,30 +238,31 @@ bool pairing_same_number(const char *a, const char *b)
 /* --- taking in ------------------------------------------------------------------- */
 
 /* A caller's leg may get more partners until it is answered; a called one is done with its first. */
-static bool wants_numbers(struct dialog_table *table, const struct dialog *d)
+static bool wants_numbers(const struct dialog *d, const struct dialog *peer)
 {
-	const struct dialog *peer;
-
 	if (d->role == DIALOG_UAS && d->state == DIALOG_EARLY)
 		return true;
-	peer = dialog_peer(table, d);
 	return !peer || peer->state == DIALOG_ENDED || (d->role == DIALOG_UAS && !dialog_is_up(peer));
 }
 
 static void take_in(struct dialog_table *table, const struct dialog *d)
 {
 	struct pairing *p = table->pairing;
-	uint32_t slot = (uint32_t)(d - table->dialogs);
+	uint32_t slot = (uint32_t)(d - table->dialogs), place;
+	const struct dialog *peer = dialog_peer(table, d);
 	bool numbers;
 
-	if (d->state == DIALOG_ENDED) {
-		for (unsigned int key = 0; key < PAIRING_KEYS; key++)
-			leave(p, slot * PAIRING_KEYS + key);
+	if (d->state == DIALOG_ENDED || (peer && dialog_is_up(d) && dialog_is_up(peer))) {
+		if (p->place_of[slot])
+			leave_place(p, slot);
+		if (d->state == DIALOG_ENDED && peer && peer->state != DIALOG_ENDED)
+			take_in(table, peer); /* it is settled no more */
 		return;
 	}
-	numbers = wants_numbers(table, d);
+	place = p->place_of[slot] ? p->place_of[slot] - 1 : take_place(p, slot);
+	numbers = wants_numbers(d, peer);
 	for (unsigned int key = 0; key < PAIRING_KEYS; key++)
-		enter(p, slot * PAIRING_KEYS + key,
+		enter(p, place * PAIRING_KEYS + key,
 		      key < PAIRING_CALLER || numbers ? key_hash(table, d, key, false) : 0);
 }
 
@@ -261,7 +298,8 @@ void pairing_walk_start(struct dialog_table *table, struct pairing_walk *walk, c
 
 	*walk = (struct pairing_walk){.dialog = dialog, .last = last, .key = first, .number = ++p->walks};
 	if (!walk->number) { /* wrapped: old stamps would mean something again */
-		memset(p->seen, 0, p->max * sizeof(*p->seen));
+		for (uint32_t place = 0; place < p->untouched; place++)
+			p->places[place].seen = 0;
 		walk->number = ++p->walks;
 	}
 	next_chain(table, walk);
@@ -272,9 +310,9 @@ struct dialog *pairing_walk_next(struct dialog_table *table, struct pairing_walk
 	struct pairing *p = table->pairing;
 
 	while (walk->node != NIL) {
-		uint32_t slot = walk->node / PAIRING_KEYS;
+		struct place *place = &p->places[walk->node / PAIRING_KEYS];
 		bool meets = p->nodes[walk->node].hash == walk->hash;
-		struct dialog *d = &table->dialogs[slot];
+		struct dialog *d = &table->dialogs[place->slot];
 
 		walk->node = p->nodes[walk->node].next;
 		if (++walk->looked == PAIRING_LOOK && walk->node != NIL) {
@@ -283,9 +321,9 @@ struct dialog *pairing_walk_next(struct dialog_table *table, struct pairing_walk
 		}
 		if (walk->node == NIL)
 			next_chain(table, walk);
-		if (!meets || p->seen[slot] == walk->number || d == walk->dialog)
+		if (!meets || place->seen == walk->number || d == walk->dialog)
 			continue;
-		p->seen[slot] = walk->number;
+		place->seen = walk->number;
 		/* dropped since: its slot is empty, and was not taken in again */
 		if (dialog_is_of_call(table, d, d->call) && d->state != DIALOG_ENDED)
 			return d;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where pairing.c finds the legs that might belong to one: every live dialog under
- * what it shares with the other leg of its call (Call-ID and link, Session-IDs,
- * o= lines, and while it has no settled partner its numbers). What it finds only
- * might fit: different texts may meet. Nobody else includes this.
+ * Where pairing.c finds the legs that might belong to one: every live dialog, but
+ * those that are up with a partner that is up, under what it shares with the other
+ * leg of its call (Call-ID and link, Session-IDs, o= lines, and while it has no
+ * settled partner its numbers). What it finds only might fit: different texts may
+ * meet. One whose partner was dropped while up is back in with its next message.
+ * Nobody else includes this.
  */
 #ifndef SIPFLIP_CORE_PAIRING_INDEX_H
 #define SIPFLIP_CORE_PAIRING_INDEX_H
