@@ -60,12 +60,18 @@ static inline int teardown(void **state)
 	return 0;
 }
 
-/* Another call; the caller closes the sockets. */
-static inline struct dialog *other_call(struct phone *c, struct phone *d)
+/* One more call, with the caller's leg returned; who asks for it closes the sockets. */
+static inline struct dialog *other_call(struct phone *caller, struct phone *callee)
 {
-	phone_open(c, "call-c", false);
-	phone_open(d, "call-d", true);
-	return enter_call(c, d);
+	static char ids[32][32];
+	static unsigned int n;
+	char *id = ids[n++ % 16 * 2];
+
+	snprintf(id, sizeof(ids[0]), "other-%u-caller", n);
+	snprintf(id + sizeof(ids[0]), sizeof(ids[0]), "other-%u-callee", n);
+	phone_open(caller, id, false);
+	phone_open(callee, id + sizeof(ids[0]), true);
+	return enter_call(caller, callee);
 }
 
 /* The first phone's offer with CSeq 501 has reached the second; returns its branch. */

@@ -179,6 +179,65 @@ static void phone_that_cannot_be_reached_is_not_gone(void **state)
 	b.fd = udp("127.0.0.1", &b.port);
 }
 
+/* RFC 3261 12.2.1.2 and RFC 5057 5.1: of a request of the call itself, not of a subscription in it. */
+static void answers_that_say_there_is_no_such_call_end_it(void **state)
+{
+	static const struct {
+		const char *method, *headers, *status;
+		bool ends;
+	} cases[] = {
+	        {"INFO", "", "481 No Such Call", true},
+	        {"INFO", "", "408 Request Timeout", true},
+	        {"MESSAGE", "", "481 No Such Call", true},
+	        {"MESSAGE", "", "408 Request Timeout", true},
+	        {"INFO", "", "404 Not Found", false},
+	        {"NOTIFY", "Event: refer\r\nSubscription-State: active\r\n", "481 No Such Subscription",
+	         false},
+	        {"SUBSCRIBE", "Event: dialog\r\n", "481 No Such Subscription", false},
+	        {"REFER", "Refer-To: <sip:x@c.example>\r\n", "481 No Such Subscription", false},
+	};
+	struct phone c, d;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct dialog *dc = other_call(&c, &d);
+
+		ASK(&c, .method = cases[i].method, .cseq = 501, .headers = cases[i].headers,
+		    .type = "text/plain", .body = "x");
+		hear(&d);
+		answer(&d, cases[i].status, NULL);
+		hear(&c);
+		assert_int_equal(dc->state, cases[i].ends ? DIALOG_ENDED : DIALOG_CONFIRMED);
+		close(c.fd);
+		close(d.fd);
+	}
+}
+
+/* What one phone says of itself may mean something else when the VIP says it. */
+static void refusal_is_told_as_what_it_means_to_the_other_phone(void **state)
+{
+	static const struct {
+		const char *said, *told;
+	} cases[] = {
+	        {"302 Moved Temporarily", "SIP/2.0 500 "},
+	        {"401 Unauthorized", "SIP/2.0 403 "},
+	        {"407 Proxy Authentication Required", "SIP/2.0 403 "},
+	        {"486 Busy Here", "SIP/2.0 486 Busy Here"},
+	        {"503 Service Unavailable", "SIP/2.0 500 "},
+	        {"603 Decline", "SIP/2.0 603 Decline"},
+	};
+	uint32_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ASK(&a, .method = "INFO", .cseq = 501 + i);
+		hear(&b);
+		answer(&b, cases[i].said, NULL);
+		hear(&a);
+		ASSERT_HAS(a, cases[i].told);
+	}
+	assert_int_equal(da->state, DIALOG_CONFIRMED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +253,8 @@ int main(void)
 	        T(cancelled_offer_that_is_never_answered_keeps_the_call),
 	        T(answer_that_never_comes_is_what_was_said_last),
 	        T(phone_that_cannot_be_reached_is_not_gone),
+	        T(answers_that_say_there_is_no_such_call_end_it),
+	        T(refusal_is_told_as_what_it_means_to_the_other_phone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

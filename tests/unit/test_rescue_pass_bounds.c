@@ -137,6 +137,32 @@ static void exchanges_of_one_phone_are_bounded(void **state)
 	close(d.fd);
 }
 
+static void hops_are_counted_down_from_70_at_the_most(void **state)
+{
+	ASK(&a, .method = "INFO", .cseq = 501, .hops = 255);
+	hear(&b);
+	ASSERT_HAS(b, "Max-Forwards: 69\r\n");
+}
+
+static void body_that_is_said_to_be_unchanged_passes(void **state)
+{
+	ASK(&a, .method = "MESSAGE", .cseq = 501, .headers = "Content-Encoding: identity\r\n",
+	    .type = "text/plain", .body = "plain");
+	hear(&b);
+	ASSERT_HAS(b, "MESSAGE ");
+	ASSERT_HAS(b, "\r\n\r\nplain");
+}
+
+static void request_in_a_call_that_rings_is_for_later(void **state)
+{
+	dialog_set_state(&table, da, DIALOG_EARLY, now());
+	ASK(&a, .method = "INFO", .cseq = 501);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 500 ");
+	ASSERT_HAS(a, "Retry-After: ");
+	assert_true(silent(&b));
+}
+
 #define MUTATIONS 5000
 
 static uint32_t next_random(uint32_t *seed)
@@ -262,6 +288,9 @@ int main(void)
 	        T(exchanges_of_one_phone_are_bounded),
 	        T(mutated_messages_harm_no_other_call),
 	        T(no_name_is_ever_looked_up),
+	        T(hops_are_counted_down_from_70_at_the_most),
+	        T(body_that_is_said_to_be_unchanged_passes),
+	        T(request_in_a_call_that_rings_is_for_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

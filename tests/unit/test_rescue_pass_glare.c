@@ -3,6 +3,7 @@
  * Offers across a rescued call that are taken back or meet something else under way:
  * CANCEL, a BYE, the other phone's offer, the rescue's own.
  */
+#include "../../user/calls/rescue_pass.h"
 #include "pass_call.h"
 
 static void cancel_passes_across(void **state)
@@ -143,6 +144,108 @@ static void bye_ends_an_offer_under_way(void **state)
 	hear(&a);
 	ASSERT_HAS(a, "BYE ");
 	assert_int_equal(da->state, DIALOG_ENDED);
+	ASSERT_SAID(da, "o=ann 1 1 ");
+}
+
+static void answer_to_a_phone_that_is_gone_is_acknowledged_and_not_told(void **state)
+{
+	hold_reaches_b();
+	dialog_set_state(&table, da, DIALOG_ENDED, now());
+	answer(&b, "200 OK", HELD_B);
+	hear(&b);
+	ASSERT_HAS(b, "CSeq: 600 ACK\r\n");
+	assert_true(silent(&b));
+	while (receive(a.fd, a.got, sizeof(a.got)))
+		ASSERT_HAS_NOT(a, "SIP/2.0 200");
+	assert_false(rescue_is_busy());
+}
+
+static void offer_to_a_phone_that_hung_up_is_refused(void **state)
+{
+	dialog_set_state(&table, db, DIALOG_ENDED, now());
+	ASK(&a, .method = "INVITE", .cseq = 501, .body = HOLD_A);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 488 ");
+	assert_true(silent(&b));
+	ASSERT_SAID(da, "o=ann 1 1 ");
+}
+
+/* It offered, and nobody will answer: it is told what it was told last. */
+static void offer_that_was_asked_for_and_is_not_wanted_any_more_gets_an_answer(void **state)
+{
+	const char *branch = ASK(&a, .method = "INVITE", .cseq = 501);
+
+	hear(&b);
+	ASK(&a, .method = "CANCEL", .cseq = 501, .branch = branch);
+	hear(&a);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 487 ");
+	answer(&b, "200 OK", SAID_B);
+	hear(&b);
+	ASSERT_HAS(b, "CSeq: 600 ACK\r\n");
+	ASSERT_HAS(b, "m=audio 20002 RTP/AVP 0\r\n");
+	assert_true(silent(&b));
+	assert_false(rescue_is_busy());
+}
+
+static void phone_that_hangs_up_in_place_of_its_ack_leaves_no_offer_unanswered(void **state)
+{
+	ASK(&a, .method = "INVITE", .cseq = 501);
+	hear(&b);
+	answer(&b, "200 OK", SAID_B);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 200 OK");
+	ASK(&a, .method = "BYE", .cseq = 502);
+	hear(&b);
+	ASSERT_HAS(b, "CSeq: 600 ACK\r\n");
+	ASSERT_HAS(b, "m=audio 20002 RTP/AVP 0\r\n");
+	hear(&b);
+	ASSERT_HAS(b, "BYE ");
+}
+
+/* RFC 3261 14.2: 500 is for a second INVITE before the first has its final response. */
+static void offer_before_the_ack_of_the_last_one_is_pending(void **state)
+{
+	ASK(&a, .method = "INVITE", .cseq = 501);
+	hear(&b);
+	answer(&b, "200 OK", SAID_B);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 200 OK");
+	ASK(&a, .method = "INVITE", .cseq = 502, .body = BACK_A);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 491 ");
+}
+
+static void refusal_of_what_takes_an_offer_back_changes_nothing_more(void **state)
+{
+	const char *branch = hold_reaches_b();
+
+	ASK(&a, .method = "CANCEL", .cseq = 501, .branch = branch);
+	hear(&a);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 487 ");
+	answer(&b, "200 OK", HELD_B);
+	hear(&b); /* ACK */
+	hear(&b);
+	ASSERT_HAS(b, "o=srv 80 10 IN IP4 " VIP "\r\n");
+	answer(&b, "488 Not Acceptable Here", NULL);
+	hear(&b);
+	ASSERT_HAS(b, "ACK ");
+	ASSERT_TOLD(db, "o=srv 80 10 ");
+	ASSERT_SAID(da, "o=ann 1 1 ");
+	assert_false(rescue_is_busy());
+}
+
+/* An answer that does not come must not keep the phones from agreeing on anything for ever. */
+static void offer_that_waits_for_too_long_is_withdrawn_when_the_next_one_comes(void **state)
+{
+	hold_reaches_b();
+	rescue->passes[0].since = mono_add(now(), -2 * PASS_OVERDUE_NS);
+	ASK(&b, .method = "INVITE", .cseq = 9, .body = HOLD_B);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 504 ");
+	ASSERT_HAS(a, "CSeq: 501 INVITE\r\n");
+	ASSERT_COUNT(rescue_pass_overdue, 1);
 }
 
 int main(void)
@@ -156,6 +259,13 @@ int main(void)
 	        T(glare_is_told_both_ways),
 	        T(second_offer_of_the_same_phone_is_for_later),
 	        T(bye_ends_an_offer_under_way),
+	        T(answer_to_a_phone_that_is_gone_is_acknowledged_and_not_told),
+	        T(offer_to_a_phone_that_hung_up_is_refused),
+	        T(offer_that_was_asked_for_and_is_not_wanted_any_more_gets_an_answer),
+	        T(phone_that_hangs_up_in_place_of_its_ack_leaves_no_offer_unanswered),
+	        T(offer_before_the_ack_of_the_last_one_is_pending),
+	        T(refusal_of_what_takes_an_offer_back_changes_nothing_more),
+	        T(offer_that_waits_for_too_long_is_withdrawn_when_the_next_one_comes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,6 +237,37 @@ static void prack_for_nothing_is_refused(void **state)
 	assert_true(silent(&b));
 }
 
+/* An offer in it is answered in the PRACK; the 200 brings nothing that the asking phone could be told. */
+static void early_offer_is_answered_with_what_was_told_last(void **state)
+{
+	ASK(&a, .method = "INVITE", .cseq = 501);
+	hear(&b);
+	answer_more(&b, "183 Session Progress", "Require: 100rel\r\nRSeq: 77\r\n", SAID_B);
+	hear(&b);
+	ASSERT_HAS(b, "PRACK ");
+	ASSERT_HAS(b, "m=audio 20002 RTP/AVP 0\r\n");
+	answer(&b, "200 OK", NULL);
+	back_to_invite(&b);
+	answer(&b, "200 OK", NULL);
+	hear(&b);
+	ASSERT_HAS(b, "CSeq: 600 ACK\r\n");
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 488 ");
+	ASSERT_COUNT(rescue_bad_answer, 1);
+}
+
+static void update_falls_back_for_a_phone_that_does_not_know_it(void **state)
+{
+	dialog_set_flags(&table, db, DIALOG_ALLOWS_UPDATE, 0);
+	ASK(&a, .method = "UPDATE", .cseq = 501, .body = HOLD_A);
+	hear(&b);
+	ASSERT_HAS(b, "UPDATE ");
+	answer(&b, "501 Not Implemented", NULL);
+	hear(&b);
+	ASSERT_HAS(b, "INVITE ");
+	ASSERT_HAS(b, "a=sendonly\r\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +285,8 @@ int main(void)
 	        T(update_without_offer_is_in_order_at_any_time),
 	        T(reliable_provisional_answer_is_acknowledged),
 	        T(prack_for_nothing_is_refused),
+	        T(early_offer_is_answered_with_what_was_told_last),
+	        T(update_falls_back_for_a_phone_that_does_not_know_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
