@@ -208,20 +208,29 @@ static inline struct dialog *called_out(struct phone *phone, const char *sdp)
 	return captured(phone, true, text);
 }
 
-/* What the phone answered it. */
-static inline struct dialog *phone_said(struct phone *phone, const char *status, const char *more,
-                                        const char *sdp)
+/* What the phone answered it, or a fork behind it: by its tag. */
+static inline struct dialog *phone_said_as(struct phone *phone, const char *tag, const char *status,
+                                           const char *more, const char *sdp)
 {
 	static char text[TEXT_BYTES];
 
 	snprintf(text, sizeof(text),
 	         "SIP/2.0 %s\r\nVia: SIP/2.0/UDP " VIP ":5060;branch=z9hG4bKout-%s;rport\r\n"
-	         "From: \"P\" <sip:%s@example>;tag=%s\r\nTo: <sip:%s@example>;tag=t-%s\r\nCall-ID: "
+	         "From: \"P\" <sip:%s@example>;tag=%s\r\nTo: <sip:%s@example>;tag=%s\r\nCall-ID: "
 	         "call-%s\r\n"
 	         "CSeq: 77 INVITE\r\nContact: <sip:%s@127.0.0.1:%u>\r\n%s%s",
-	         status, phone->name, out_caller, phone->server_tag, phone->name, phone->name, phone->name,
+	         status, phone->name, out_caller, phone->server_tag, phone->name, tag, phone->name,
 	         phone->name, phone->port, more, body_text(NULL, sdp));
 	return captured(phone, false, text);
+}
+
+static inline struct dialog *phone_said(struct phone *phone, const char *status, const char *more,
+                                        const char *sdp)
+{
+	char tag[32];
+
+	snprintf(tag, sizeof(tag), "t-%s", phone->name);
+	return phone_said_as(phone, tag, status, more, sdp);
 }
 
 /* --- the stage ------------------------------------------------------------------------------- */

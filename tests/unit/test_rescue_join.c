@@ -73,7 +73,9 @@ static void server_is_called_as_the_phone_had_called(void **state)
 	ASSERT_HAS(server, contact);
 	ASSERT_HAS(server, "o=ann 1 1 IN IP4 127.0.0.1\r\n");
 	ASSERT_HAS(server, "m=audio 4000 RTP/AVP 0\r\n"); /* straight to the phone */
-	assert_true(never_hears(&a, "INVITE"));           /* nothing to offer yet */
+	ASSERT_COUNT(rescue_ring_calls, 0);
+	ASSERT_COUNT(rescue_ring_no_invite, 0); /* it did not ring */
+	assert_true(never_hears(&a, "INVITE")); /* nothing to offer yet */
 }
 
 static void phone_is_re_invited_with_the_servers_answer(void **state)

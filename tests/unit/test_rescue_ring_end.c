@@ -51,6 +51,7 @@ static void cancel_of_the_caller_reaches_the_callee(void **state)
 	until(da, DIALOG_ENDED);
 	until(db, DIALOG_ENDED);
 	ASSERT_COUNT(rescue_ring_cancelled, 1);
+	ASSERT_COUNT(rescue_ring_cancels, 1);
 }
 
 static void cancel_waits_for_a_first_response_of_the_callee(void **state)
