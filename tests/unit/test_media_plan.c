@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -10,6 +11,7 @@
 #include "addr.h"
 #include "leg.h"
 #include "media_plan.h"
+#include "sdp.h"
 
 #define VIP                "192.0.2.100"
 #define O(host)            "v=0\r\no=- 1 1 IN IP4 " host "\r\ns=-\r\nc=IN IP4 " host "\r\nt=0 0\r\n"
@@ -342,6 +344,18 @@ static void lines_of_different_kinds_are_not_joined(void **state)
 	assert_false(plan.b[2].used);
 }
 
+/* Relayed is what goes the way of the first line; another line cannot go another way. */
+static void video_that_cannot_go_the_way_of_the_audio_is_dropped(void **state)
+{
+#define H264(port) "m=video " port " RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\n"
+	call(O("10.0.0.1") AUDIO("4000", "0") VIDEO("4002"), O(VIP) AUDIO("30000", "0") VIDEO("30004"),
+	     O("10.0.0.2") AUDIO("5000", "0") H264("5002"), O(VIP) AUDIO("30002", "0") H264("30006"));
+	assert_plan(MEDIA_PATH_relay, MEDIA_WHY_fits);
+	assert_true(plan.a[0].used);
+	assert_false(plan.a[2].used);
+	assert_false(plan.b[2].used);
+}
+
 static void garbage_in_place_of_sdp_is_survived(void **state)
 {
 	call("x", "m=\r\nm=audio\r\no=", "o=- 1 1 IN IP4 h\r\nm=audio 99999 RTP/AVP 0 1 2", "\r\n\r\n");
@@ -350,6 +364,73 @@ static void garbage_in_place_of_sdp_is_survived(void **state)
 	call("o=- 1 1 IN IP4 h\r\nm=audio 1 RTP/AVP 0", "o=- 1 1 IN IP4 h\r\nm=audio 1 RTP/AVP 0",
 	     "o=- 1 1 IN IP4 h\r\nm=audio 1 RTP/AVP 0", "o=- 1 1 IN IP4 h\r\nm=audio 1 RTP/AVP 0");
 	assert_plan(MEDIA_PATH_bypass, MEDIA_WHY_not_vip);
+}
+
+/* RFC 3264 section 6.1: the answer's order says which codec is in use, and the server answered A. */
+static void codec_in_use_is_the_first_of_the_answer(void **state)
+{
+	call(O("10.0.0.1") AUDIO("4000", "8 0"), O(VIP) AUDIO("30000", "0 8"),
+	     O("10.0.0.2") AUDIO("5000", "0"), O(VIP) AUDIO("30002", "0"));
+	assert_plan(MEDIA_PATH_relay, MEDIA_WHY_fits);
+}
+
+/* A number that is cut off in the list may be another codec's: "80" is not "8". */
+static void codec_at_the_end_of_a_list_that_was_cut_is_not_known(void **state)
+{
+	char types[SDP_FORMAT_LEN + 16] = "0", sdp[512];
+
+	while (strlen(types) < SDP_FORMAT_LEN - 4)
+		strcat(types, " 0");
+	strcat(types, strlen(types) == SDP_FORMAT_LEN - 4 ? "  80" : " 80");
+	assert_int_equal(types[SDP_FORMAT_LEN - 2], '8'); /* the last that is kept */
+	snprintf(sdp, sizeof(sdp), "%sm=audio 4000 RTP/AVP %s\r\n", O("10.0.0.1"), types);
+	call(sdp, O(VIP) AUDIO("30000", "0"), O("10.0.0.2") AUDIO("5000", "8"), O(VIP) AUDIO("30002", "8"));
+	assert_plan(MEDIA_PATH_none, MEDIA_WHY_no_codec);
+}
+
+static void type_that_the_other_phone_has_too_is_left_alone(void **state)
+{
+#define TWICE "a=rtpmap:96 opus/48000/2\r\na=rtpmap:97 opus/48000/2\r\n"
+	static const struct flow_pt none[FLOW_PTS];
+
+	call(O("10.0.0.1") AUDIO("4000", "96 97") TWICE, O(VIP) AUDIO("30000", "96 97") TWICE,
+	     O("10.0.0.2") AUDIO("5000", "96 97") TWICE, O(VIP) AUDIO("30002", "96 97") TWICE);
+	assert_memory_equal(plan.a[0].pt, none, sizeof(none));
+	assert_memory_equal(plan.b[0].pt, none, sizeof(none));
+}
+
+static void sdes_keys_that_only_one_phone_has_of_the_other_do_not_do(void **state)
+{
+	call(O("10.0.0.1") SECURE("4000", "AAAA"), O(VIP) SECURE("30000", "BBBB"),
+	     O("10.0.0.2") SECURE("5000", "BBBB"), O(VIP) SECURE("30002", "TTTT"));
+	assert_plan(MEDIA_PATH_rekey, MEDIA_WHY_sdes);
+	dialog_table_clear(&table, 255);
+	call(O("10.0.0.1") SECURE("4000", "AAAA"), O(VIP) SECURE("30000", "SSSS"),
+	     O("10.0.0.2") SECURE("5000", "BBBB"), O(VIP) SECURE("30002", "AAAA"));
+	assert_plan(MEDIA_PATH_rekey, MEDIA_WHY_sdes);
+}
+
+/* RFC 4568 section 6.1: lifetime and MKI come after the key. */
+static void sdes_key_is_the_same_whatever_its_lifetime(void **state)
+{
+#define KEYED(port, key)                                                                                     \
+	"m=audio " port " RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" key "\r\n"
+	call(O("10.0.0.1") KEYED("4000", "AAAA|2^31"), O(VIP) KEYED("30000", "BBBB|2^20|1:4"),
+	     O("10.0.0.2") KEYED("5000", "BBBB|2^31"), O(VIP) KEYED("30002", "AAAA|2^20"));
+	assert_plan(MEDIA_PATH_relay, MEDIA_WHY_fits);
+}
+
+static void legs_of_unknown_profiles_are_joined_when_they_are_the_same(void **state)
+{
+#define BFCP(port) "m=application " port " UDP/BFCP *\r\n"
+#define MSRP(port) "m=application " port " TCP/MSRP *\r\n"
+	call(O("10.0.0.1") BFCP("4000"), O(VIP) BFCP("30000"), O("10.0.0.2") BFCP("5000"),
+	     O(VIP) BFCP("30002"));
+	assert_plan(MEDIA_PATH_relay, MEDIA_WHY_fits);
+	dialog_table_clear(&table, 255);
+	call(O("10.0.0.1") BFCP("4000"), O(VIP) BFCP("30000"), O("10.0.0.2") MSRP("5000"),
+	     O(VIP) MSRP("30002"));
+	assert_plan(MEDIA_PATH_none, MEDIA_WHY_profile);
 }
 
 int main(void)
@@ -383,6 +464,13 @@ int main(void)
 	        T(video_on_one_leg_only_does_not_hinder_the_audio),
 	        T(lines_of_different_kinds_are_not_joined),
 	        T(garbage_in_place_of_sdp_is_survived),
+	        T(codec_in_use_is_the_first_of_the_answer),
+	        T(codec_at_the_end_of_a_list_that_was_cut_is_not_known),
+	        T(type_that_the_other_phone_has_too_is_left_alone),
+	        T(sdes_keys_that_only_one_phone_has_of_the_other_do_not_do),
+	        T(sdes_key_is_the_same_whatever_its_lifetime),
+	        T(legs_of_unknown_profiles_are_joined_when_they_are_the_same),
+	        T(video_that_cannot_go_the_way_of_the_audio_is_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

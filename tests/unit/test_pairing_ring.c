@@ -280,6 +280,36 @@ static void called_leg_that_hung_up_stays_its_partners(void **state)
 	assert_ptr_equal(dialog_peer(&table, da), db);
 }
 
+/* Who was taken for a called one by the caller's number alone goes when the right one is named. */
+static void named_called_one_sends_the_guessed_one_away(void **state)
+{
+	struct leg a = called("a", "ann", "100"), guess = calls("g", "ann", "555"), b = calls("b", "x", "y");
+	struct dialog *da = step(&a, 0, 0), *dg = step(&guess, 0, 10), *db;
+
+	assert_pair(da, dg, PAIRED_NUMBERS);
+	b.link = "a";
+	db = step(&b, 0, 20);
+	assert_pair(da, db, PAIRED_HEADER);
+	assert_alone(dg, PAIRED_NOT);
+}
+
+static void ringing_caller_takes_in_one_more_by_another_rule(void **state)
+{
+	struct leg a = called("a", "ann", "600"), b1 = calls("b1", "x", "101"), b2 = calls("b2", "y", "102");
+	struct dialog *da = step(&a, 0, 0), *d1, *d2;
+
+	b1.link = "a";
+	d1 = step(&b1, 0, 10);
+	step(&b2, 0, 11);
+	b2.id_in = "bbbb";
+	d2 = step(&b2, 180, 100);
+	assert_null(dialog_peer(&table, d2));
+	a.id_out = "bbbb";
+	step(&a, 180, 101);
+	assert_ptr_equal(dialog_peer(&table, d2), da);
+	assert_ptr_equal(dialog_peer(&table, d1), da);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +332,8 @@ int main(void)
 	        T(hunting_tries_one_after_the_other),
 	        T(voicemail_that_answers_for_nobody_is_one_leg),
 	        T(called_leg_that_hung_up_stays_its_partners),
+	        T(named_called_one_sends_the_guessed_one_away),
+	        T(ringing_caller_takes_in_one_more_by_another_rule),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
