@@ -21,7 +21,7 @@ MAC = {name: f"02:00:00:00:00:{number:02x}" for name, number in
        {"a": 1, "b": 2, "w": 3, "gw": 254, "p1": 11, "p2": 12, "c": 20}.items()}
 UP = 2                # as callfarm numbers its states
 WHOLE_S = 25          # after a fault, until there is one healthy owner with a ready heir again
-HEARD_S = 0.6         # of media that a call must have to count as alive
+HEARD_S = 0.3         # of media that a call must have to count as alive
 PLACED_S = 20
 LOG_BYTES = 4 << 20   # the disk that can be filled
 SILENT_MS = 1000      # from here on somebody should look into it
