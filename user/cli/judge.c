@@ -12,6 +12,7 @@
 
 #include "text.h"
 
+#define MODE_NAME_LEN    7             /* so much of the witness's name ctl_service.mode has room for */
 #define STALLED_US       1000000U      /* an agent that has not turned for so long does not run */
 #define KEEPER_SILENT_NS 2000000000ULL /* beyond the probe's limit: the call keeper reports each 10 ms */
 
@@ -74,7 +75,7 @@ static bool is_witness(const struct view_service *v, const struct ctl_node *n)
 
 	if (n->status & STATUS_WITNESS)
 		return true;
-	return !strncmp(v->s.mode, mode, sizeof(mode) - 1) && !strncmp(n->name, name, strlen(name));
+	return !strncmp(v->s.mode, mode, sizeof(mode) - 1) && !strncmp(n->name, name, MODE_NAME_LEN);
 }
 
 /* The record of a node that is there, or NULL. */
@@ -152,7 +153,8 @@ void judge_verdict(const struct view_service *v, char *ret, size_t size)
 
 static void judge_nobody(struct view_service *v)
 {
-	const char *need = "the other node is heard";
+	const char *need = "the other node is heard", *why = v->s.not_ready;
+	struct view_problem *p;
 
 	if (!strncmp(v->s.mode, "witness", 7))
 		need = "two of the three nodes hear each other";
@@ -160,9 +162,8 @@ static void judge_nobody(struct view_service *v)
 		need = "the other node or the arbiter is heard";
 	else if (!strcmp(v->s.mode, "hold"))
 		need = "sipflipd runs";
-	todo(grave(problem(v, "nobody owns it, so nobody can call%s%.80s", v->s.not_ready[0] ? ": " : "",
-	                   v->s.not_ready)),
-	     "a node becomes owner when its SIP server answers and %s", need);
+	p = grave(problem(v, "nobody owns it, so nobody can call%s%.80s", why[0] ? ": " : "", why));
+	todo(p, "a node becomes owner when its SIP server answers and %s", need);
 }
 
 static void judge_heir(struct view_service *v)
@@ -189,7 +190,7 @@ static void judge_heir(struct view_service *v)
 		todo(p, "wait a second if it was just started; else see sipflip events");
 	else if (unheard(v, heir))
 		todo(grave(p),
-		     "look at %s: is it up, does sipflipd run? sipflip doctor here compares key and file",
+		     "look at %s: is it up, does sipflipd run? see also sipflip doctor, here and there",
 		     name);
 	else if (heir->status & STATUS_SERVER_DEAD)
 		todo(p, "start the SIP server on %s", name);
@@ -202,86 +203,99 @@ static void judge_heir(struct view_service *v)
 static void judge_ownership(struct view_service *v)
 {
 	const struct ctl_service *s = &v->s;
+	const char *heir = s->heir_node ? view_node_name(v, s->heir_node) : "its heir";
+	struct view_problem *p;
 
 	if (!s->owner_node) {
 		if (!is_alone(v))
 			judge_nobody(v);
 		return;
 	}
-	if (is_without_server(v))
-		todo(grave(problem(v,
-		                   "no SIP server serves the VIP: calls that are up go on, nobody can call")),
-		     "start the SIP server on %s or on %s", view_node_name(v, s->owner_node),
-		     s->heir_node ? view_node_name(v, s->heir_node) : "its heir");
-	if (!s->heir_node)
-		todo(problem(v, "no heir%s%.60s; nobody could take over", s->not_ready[0] ? ": " : "",
-		             s->not_ready),
-		     "bring the other node up; see sipflip status there");
-	else if (!s->heir_ready)
+	if (is_without_server(v)) {
+		p = problem(v, "no SIP server serves the VIP: calls that are up go on, nobody can call");
+		todo(grave(p), "start the SIP server on %s or on %s", view_node_name(v, s->owner_node), heir);
+	}
+	if (!s->heir_node) {
+		p = problem(v, "no heir%s%.60s; nobody could take over", s->not_ready[0] ? ": " : "",
+		            s->not_ready);
+		todo(p, "bring the other node up; see sipflip status there");
+	} else if (!s->heir_ready) {
 		judge_heir(v);
+	}
 }
 
 static void judge_server(struct view_service *v)
 {
 	const struct ctl_service *s = &v->s;
 	const char *means = s->owner_node == view_self(v) ? "" : "; this node cannot take over";
+	struct view_problem *p;
 
-	if (own_server_down(v) && !s->server_tgid)
-		todo(problem(v, "no SIP server listens here%s", means),
-		     "start it; it must listen on the VIP or on 0.0.0.0, at the port of sip =");
-	else if (s->verdict == HEALTH_HUNG)
-		todo(problem(v, "the SIP server here (pid %u) has not answered OPTIONS for %s%s",
-		             s->server_tgid, text_ns(s->ok_age_ns).s, means),
-		     "look at its log and its load; restart it");
-	else if (s->verdict == HEALTH_REFUSED)
-		todo(problem(v, "the SIP server here (pid %u) refuses OPTIONS: its port is closed%s",
-		             s->server_tgid, means),
-		     "restart it");
-	else if (!s->server_tgid && s->verdict == HEALTH_OK)
-		todo(problem(v, "the SIP server's process is not known here: its death would be seen late"),
-		     "restart the SIP server, or sipflipd");
+	if (own_server_down(v) && !s->server_tgid) {
+		p = problem(v, "no SIP server listens here%s", means);
+		todo(p, "start it; it must listen on the VIP or on 0.0.0.0, at the port of sip =");
+	} else if (s->verdict == HEALTH_HUNG) {
+		p = problem(v, "the SIP server here (pid %u) has not answered OPTIONS for %s%s",
+		            s->server_tgid, text_ns(s->ok_age_ns).s, means);
+		todo(p, "look at its log and its load; restart it");
+	} else if (s->verdict == HEALTH_REFUSED) {
+		p = problem(v, "the SIP server here (pid %u) refuses OPTIONS: its port is closed%s",
+		            s->server_tgid, means);
+		todo(p, "restart it");
+	} else if (!s->server_tgid && s->verdict == HEALTH_OK) {
+		p = problem(v, "the SIP server's process is not known here: its death would be seen late");
+		todo(p, "restart the SIP server, or sipflipd");
+	}
 }
 
 static void judge_calls(struct view_service *v, const struct ctl_instance *in)
 {
 	const struct ctl_service *s = &v->s;
 	uint64_t limit_ns = s->limit_us * 1000ULL + KEEPER_SILENT_NS;
+	struct view_problem *p;
 
-	if (!in->calls_pid)
-		todo(problem(v,
-		             "the call keeper does not run here; calls are not followed and would be lost"),
-		     "sipflipd starts it again; if it does not last see sipflip events");
-	else if (s->verdict == HEALTH_OK && s->ok_age_ns != TEXT_NEVER && s->ok_age_ns > limit_ns)
-		todo(problem(v, "the call keeper here has said nothing for %s; calls are not followed",
-		             text_ns(s->ok_age_ns).s),
-		     "kill -9 %u: sipflipd starts it again, VIP and calls do not notice", in->calls_pid);
-	else if (!s->replica_up && !is_peer_gone(v))
-		todo(problem(v, "the replica of the calls is not in step: a takeover would lose calls"),
-		     "give it seconds after a start; else: do both call keepers run, does TCP replica-port "
-		     "pass?");
-	if (s->ports_held)
-		todo(problem(v,
-		             "%u port%s that the server here wants %s a rescued call; its new call is silent",
-		             s->ports_held, s->ports_held == 1 ? "" : "s",
-		             s->ports_held == 1 ? "carries" : "carry"),
-		     "give the server a wider range of RTP ports; over when the rescued call ends");
+	if (!in->calls_pid) {
+		p = problem(v, "the call keeper does not run here; calls are not followed and would be lost");
+		todo(p, "sipflipd starts it again; if it does not last see sipflip events");
+	} else if (s->verdict == HEALTH_OK && s->ok_age_ns != TEXT_NEVER && s->ok_age_ns > limit_ns) {
+		p = problem(v, "the call keeper here has said nothing for %s; calls are not followed",
+		            text_ns(s->ok_age_ns).s);
+		todo(p, "kill -9 %u: sipflipd starts it again, VIP and calls do not notice", in->calls_pid);
+	} else if (!s->replica_up && !is_peer_gone(v)) {
+		p = problem(v, "the replica of the calls is not in step: a takeover would lose calls");
+		todo(p, "give it some seconds; else: do both call keepers run, does TCP replica-port pass?");
+	}
+	if (s->ports_held) {
+		p = problem(v,
+		            "%u port%s that the server here wants %s a rescued call; its new call is silent",
+		            s->ports_held, s->ports_held == 1 ? "" : "s",
+		            s->ports_held == 1 ? "carries" : "carry");
+		todo(p, "give the server a wider range of RTP ports; over when the rescued call ends");
+	}
+}
+
+static struct text mac_text(const uint8_t *mac)
+{
+	struct text t;
+
+	snprintf(t.s, sizeof(t.s), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+	         mac[5]);
+	return t;
 }
 
 static void judge_self(struct view_service *v, const struct ctl_instance *instance)
 {
 	const struct ctl_service *s = &v->s;
+	struct view_problem *p;
 
-	if (s->contest_on)
-		todo(problem(v,
-		             "%02x:%02x:%02x:%02x:%02x:%02x also claims the VIP, last %s; phones may reach "
-		             "it",
-		             s->contest_mac[0], s->contest_mac[1], s->contest_mac[2], s->contest_mac[3],
-		             s->contest_mac[4], s->contest_mac[5], text_ago(s->contest_age_ns).s),
-		     "find that machine by its MAC at the switch, and take the address off it");
-	if (s->arbiter == 2)
-		todo(problem(v, "the arbiter does not answer; should the other node fall silent, this one "
-		                "stops"),
-		     "is an address of arbiter = up, and on this network? arping it from here");
+	if (s->contest_on) {
+		p = problem(v, "another machine, %s, claims the VIP, last %s; phones may reach it",
+		            mac_text(s->contest_mac).s, text_ago(s->contest_age_ns).s);
+		todo(p, "find that machine by its MAC at the switch, and take the address off it");
+	}
+	if (s->arbiter == 2) {
+		p = problem(v, "the arbiter does not answer; if the other node falls silent, this one stops");
+		todo(p, "is an address of arbiter = up, and on this network? arping it from here");
+	}
 	if (!is_data_node(v))
 		return;
 	judge_server(v);
@@ -291,34 +305,49 @@ static void judge_self(struct view_service *v, const struct ctl_instance *instan
 static void judge_silent(struct view_service *v, unsigned int i)
 {
 	const struct ctl_node *n = &v->node[i];
-	const char *means = "";
+	const char *means = "", *role = "";
+	struct view_problem *p;
 
 	if (i == v->s.heir_node)
 		return; /* told with the heir */
-	if (is_witness(v, n))
+	if (is_witness(v, n)) {
+		role = "witness ";
 		means = "; one more machine that fails ends the service";
-	else if (i == v->s.owner_node)
+	} else if (i == v->s.owner_node) {
+		role = "owner ";
 		means = "; others still hear it, else this node would own";
-	todo(grave(problem(v, "%s%.31s %s %s%s",
-	                   is_witness(v, n)       ? "witness "
-	                   : i == v->s.owner_node ? "owner "
-	                                          : "",
-	                   n->name, n->heard_age_ns == TEXT_NEVER ? "was" : "has been", silence(n).s, means)),
-	     n->heard_age_ns == TEXT_NEVER
-	             ? "does its sipflipd run, with the same key and file? sipflip doctor there"
-	             : "look at that machine, its sipflipd, and the network between");
+	}
+	p = problem(v, "%s%.31s %s %s%s", role, n->name, n->heard_age_ns == TEXT_NEVER ? "was" : "has been",
+	            silence(n).s, means);
+	todo(grave(p), n->heard_age_ns == TEXT_NEVER
+	                       ? "does its sipflipd run, with the same key and file? sipflip doctor there"
+	                       : "look at that machine, its sipflipd, and the network between");
+}
+
+/* Somebody who is heard. */
+static void judge_heard(struct view_service *v, const struct ctl_node *n)
+{
+	struct view_problem *p;
+
+	if (n->turn_age_us != UINT32_MAX && n->turn_age_us > STALLED_US) {
+		p = problem(v, "sipflipd on %.31s stands still for %s; its kernel goes on alone", n->name,
+		            text_us(n->turn_age_us).s);
+		todo(p, "on %s: systemctl status sipflipd; start it", n->name);
+	}
+	if (n->status & STATUS_SERVER_DEAD)
+		todo(problem(v, "the SIP server on %s is dead", n->name), "start it there");
+	else if (n->status & STATUS_HUNG)
+		todo(problem(v, "the SIP server on %s does not answer OPTIONS", n->name), "restart it there");
 }
 
 static void judge_nodes(struct view_service *v)
 {
-	bool told_heir = !v->s.heir_ready;
+	struct view_problem *p;
 
 	if (is_alone(v) && v->s.owner_node != view_self(v)) {
-		todo(grave(problem(
-		             v,
-		             "this node hears nobody; it can take nothing over, and the others may serve")),
-		     "look at its link and at filters for UDP echo-port; compare key and file: sipflip "
-		     "doctor");
+		p = problem(v, "this node hears nobody; it can take nothing over, and the others may serve");
+		todo(grave(p),
+		     "look at its link, at filters for UDP echo-port, at key and file: sipflip doctor");
 		return;
 	}
 	for (unsigned int i = 1; i < MAX_NODES; i++) {
@@ -328,11 +357,8 @@ static void judge_nodes(struct view_service *v)
 			continue;
 		if (unheard(v, n))
 			judge_silent(v, i);
-		else if (n->status & (STATUS_SERVER_DEAD | STATUS_HUNG) &&
-		         !(told_heir && i == v->s.heir_node))
-			todo(problem(v, "the SIP server on %s %s", n->name,
-			             n->status & STATUS_SERVER_DEAD ? "is dead" : "does not answer OPTIONS"),
-			     "start it there, or restart it");
+		else if (v->s.heir_ready || i != v->s.heir_node) /* else it is told with the heir */
+			judge_heard(v, n);
 	}
 }
 
