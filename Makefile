@@ -75,7 +75,7 @@ preload   := $(patsubst tests/tools/preload/%.c,$(BUILD)/tools/%.so,$(wildcard t
 fuzz_test := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/unit/test_fuzz_%,$(fuzz_src))
 fuzz_bin  := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzzers/%,$(fuzz_src))
 
-.PHONY: all programs tools deps demo test soak test-san fuzz fuzz-programs test-unit test-bpf test-netns test-kernels lint format bench-takeover bench-dataplane bench-calls \
+.PHONY: all programs tools deps demo test soak test-san fuzz fuzz-programs test-unit test-bpf test-netns test-kernels test-systemd lint format bench-takeover bench-dataplane bench-calls \
 	install uninstall clean vmlinux
 
 all: programs tools
@@ -224,6 +224,11 @@ model: deps
 test-kernels: deps
 	$(Q)$(MAKE) --no-print-directory all test-programs
 	$(Q)BUILD=$(abspath $(BUILD)) tests/kernels/run
+
+# The unit under Debian's systemd, in namespaces of its own; see tests/systemd/run.
+test-systemd: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(abspath $(BUILD)) tests/systemd/run
 
 # Everything that goes wrong, for MINUTES, and the long simulation beside it.
 soak: deps
