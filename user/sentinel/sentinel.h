@@ -109,7 +109,7 @@ struct sentinel {
 	char key_id[KEY_SLOTS][16]; /* what may be shown of the keys; "" = no second one */
 	bool has_plane;
 	struct plane plane;
-	struct guard guard; /* of a node without a data plane */
+	struct guard guard;   /* of a node without a data plane */
 	uint64_t incarnation; /* of a node without maps: the witness */
 	int n_service;
 	struct service service[MAX_SERVICES];
