@@ -167,6 +167,10 @@ expect_changes() { # n; after `end`
 }
 
 # --- conditions --------------------------------------------------------------------
+# One stall and the heir is not ready for an instant: then the operator asks again.
+hand_over() { # node [arguments of switchover]
+	eventually 10 "$1 hands the service over" lab cli "$1" switchover pbx "${@:2}"
+}
 owner_is() { [ "$(lab owner)" = "$1" ]; }
 nobody_owns() { [ -z "$(lab owner)" ]; }
 service() { lab cli "$1" status --json | json ".services[0] | $2"; } # node jq-expression
