@@ -5,6 +5,7 @@
   counters  docs/counters.md has each reason and each counter of the daemons
   events    sipflipd(8) has each event that sipflipd logs
   commands  sipflip(8) and sipflipd(8) have each command and option, and its words: roles, plans
+  json      sipflip(8) has each name that --json prints
   maps      docs/map-abi.md has each map
   targets   a make target that is shown exists
   files     so do files, folders, tests and links that are named
@@ -147,6 +148,25 @@ def check_commands(tree):
     return problems
 
 
+def check_json(tree):
+    """Names alone: that two commands share one is no error."""
+    page, known, told = "docs/man/sipflip.8", set(), set()
+    for path in tree.files:
+        if re.fullmatch(r"user/cli/\w+\.c", path):
+            text = tree.text(path)
+            known |= set(re.findall(r'\b(?:json_\w+|age|node_name)\([^,;"]*, "(\w+)"', text))
+            if "json_" in text:
+                known |= set(re.findall(r'^\s*\{"(\w+)", "[^"]*", t->', text, re.M))
+    part = tree.text(page).partition(".SH JSON")[2].partition("\n.SH")[0].partition(".TP")[2]
+    for line in part.split("\n"):
+        if re.match(r"\.(B|BR) ", line):
+            told |= set(re.findall(r"[a-z]\w+", re.sub(r'"[^"]*"', " ", line[3:])))
+        if line.startswith(".RB "):
+            told |= set(re.findall(r"[a-z]\w+", re.sub(r'"[^"]*"', " ", line[4:])))
+    titles = set(re.findall(r"^\.TP\n\.B (\w+)$", ".TP" + part, re.M))
+    return differ(known | titles, told, page, "JSON name", "user/cli/")
+
+
 def check_maps(tree):
     page, problems = "docs/map-abi.md", []
     uses = {}
@@ -266,7 +286,7 @@ def check_lines(tree):
     return problems
 
 
-RULES = (check_options, check_counters, check_events, check_commands, check_maps, check_targets, check_files,
+RULES = (check_options, check_counters, check_events, check_commands, check_json, check_maps, check_targets, check_files,
          check_index, check_lines)
 
 
@@ -294,7 +314,8 @@ GOOD = {
     "user/sentinel/control.c": '\t} own[] = {\n\t        {"bad", "x"},\n\t};\nput_counter(c, "sipflipd", name, "late", "x")\n',
     "user/sentinel/main.c": '{"unload", no_argument}\n getopt_long(argc, argv, "c:", options\nlog_info("event=start version");\n',
     "user/cli/main.c": '\t{"status", cmd_status},\n\tif (!strcmp(a, "--json"))\n',
-    "docs/man/sipflip.8": ".SH COMMANDS\n.TP\n.BR status \" [\" \\-\\-json ]\n.SH ROLES\n.TP\n.B heir\n.SH PLANS\n.TP\n.B relay\n",
+    "user/cli/json_user.c": '\tjson_text(&j, "name", s);\n\tage(j, "heard_ns", n);\n\t{"flipped", "it did", t->at},\n',
+    "docs/man/sipflip.8": ".SH JSON\n.TP\n.B status\n.BR name \" (of it), \" heard_ns ,\n.RB ( flipped )\n.SH COMMANDS\n.TP\n.BR status \" [\" \\-\\-json ]\n.SH ROLES\n.TP\n.B heir\n.SH PLANS\n.TP\n.B relay\n",
     "docs/man/sipflipd.8": ".SH OPTIONS\n.TP\n.B \\-\\-unload\n.TP\n.BI \\-c FILE\n.B sipflip \\-\\-json\n.SH EVENTS\n.TP\n.B start\n",
     "bpf/in.bpf.c": "MAP(words);\nMAP(counts);\n",
     "docs/map-abi.md": "## Maps\n| `words` | array |\n| `counts` | ring |\n## Programs\n| `in` | XDP | words |\n| | TC | counts |\n",
@@ -324,6 +345,10 @@ BAD = (
     ("user/sentinel/main.c", "unload", "load"),
     ("user/sentinel/main.c", "c:", "c:n:"),
     ("docs/man/sipflipd.8", "unload", "download"),
+    ("user/cli/json_user.c", '"name"', '"title"'),
+    ("user/cli/json_user.c", "heard_ns", "heard_us"),
+    ("user/cli/json_user.c", "flipped", "flopped"),
+    ("docs/man/sipflip.8", "heard_ns ,", "heard_ns \", \" seen_ns ,"),
     ("include/sipflip/roles.def", "heir", "owner"),
     ("user/core/rescue_plan.h", '"relay"', '"direct"'),
     ("bpf/in.bpf.c", "words", "word"),
