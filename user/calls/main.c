@@ -38,7 +38,7 @@
 
 #define TICK_NS      (100 * NS_PER_MS)
 #define ROLE_WAIT_NS NS_PER_S
-#define SPARE_BYTES  (1 << 20) /* of heap that is not given back */
+#define SPARE_BYTES  (256 * 1024) /* of heap that is not given back */
 
 /*
  * sofia-sip counts in milliseconds, and asks again and again during the last one before a
