@@ -100,6 +100,11 @@ def latency_line(record):
               f"{found['longest_look_ms']:.2f})")
 
 
+def a_call(record, cost, when):
+    """Growth of the resident memory by then, in bytes a call."""
+    return shown((cost[when] - cost["rss_empty_kib"]) * 1024 / record["calls"], 0) if when in cost else "-"
+
+
 def cost_table(record):
     print(f"\n  {'':<28}{'CPU s: setup':>14}{'calm':>8}{'rescue':>8}{'RSS MiB: empty':>16}{'calls up':>10}{'B/call':>8}")
     for node in (record["owner"], record["standby"]):
@@ -116,10 +121,11 @@ def cost_table(record):
           ", ".join(f"{name} {size // 1024}" for name, size in maps.items()))
     c = record["cost"][record["standby"]].get("sipflip-calls")
     if c:
-        user = (c["rss_kib"] - c["rss_empty_kib"]) * 1024 / record["calls"]
         kernel = sum(maps.values()) / record["calls"]
-        print(f"  on the standby a call costs {user:.0f} B in user space and, all of the maps shared by these calls, "
-              f"{kernel:.0f} B in the kernel ({FLOWS_A_CALL * FLOW_BYTES} B of it its flows)")
+        print(f"  on the standby a call costs {a_call(record, c, 'rss_kib')} B in user space; at the last re-INVITE "
+              f"{a_call(record, c, 'rss_rescued_kib')} (transactions are kept for 32 s), after the wait "
+              f"{a_call(record, c, 'rss_later_kib')}")
+        print(f"  and {FLOWS_A_CALL * FLOW_BYTES} B of flows in the kernel; all of the maps shared by these calls, {kernel:.0f} B")
 
 
 def print_report(settings, records):

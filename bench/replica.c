@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The call keeper's tables at size, without kernel maps and without a server: SIP
+ * The call keeper's tables at size, with kernel maps of its own and without a server: SIP
  * messages of calls as FreeSWITCH makes them go through the tracker of one process
  * and over the encrypted replica to another. Prints figures, judges nothing:
- * messages a second through the tracker, heap a call, what a standby needs to catch
+ * messages a second through the tracker, memory a call, what a standby needs to catch
  * up, how long the owner's loop is kept by it, and how old an answer is when it is in
  * the standby's table. Runs in a network namespace of its own; root.
  *
  *   bench/replica [calls] [calls a second that begin and end] [seconds]
  */
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <malloc.h>
 #include <net/if.h>
@@ -28,9 +29,11 @@
 #include <zmq.h>
 
 #include "../user/calls/loop.h"
+#include "../user/calls/media.h"
 #include "../user/calls/replica.h"
 #include "../user/calls/track.h"
 #include "addr.h"
+#include "pairing.h"
 #include "rescue_plan.h"
 
 #define SERVICE     0
@@ -38,6 +41,8 @@
 #define SAMPLES     200000
 #define DEADLINE_NS (60 * NS_PER_S)
 #define RECORD_ROOM 4096
+#define SPARE_BYTES (256 * 1024) /* as sipflip-calls keeps it */
+#define PORTS       12000        /* sets of four on the VIP */
 
 /* What the two processes and their parent tell each other. */
 struct shared {
@@ -48,7 +53,7 @@ struct shared {
 	uint32_t latency_us[SAMPLES];
 	_Atomic int64_t longest_flush_ns, longest_turn_ns; /* CPU of the owner's loop */
 	int64_t began_ns;
-	long owner_heap, standby_heap, owner_rss, standby_rss; /* bytes above an empty table's */
+	long owner_rss, standby_rss; /* bytes above an empty table's */
 	uint64_t owner_text, standby_text;
 	double tracked_per_s;
 	double count_ms, count_again_ms;
@@ -99,7 +104,7 @@ static size_t write_message(char *buf, size_t size, const struct message *m, enu
 	else
 		snprintf(start, sizeof(start), "SIP/2.0 %s", m->start);
 	if (m->sdp)
-		snprintf(sdp, sizeof(sdp), offer, n, n, 16384 + n % 8000 * 4 + leg * 2);
+		snprintf(sdp, sizeof(sdp), offer, n, n, 16384 + n % PORTS * 4 + leg * 2);
 	if (m->to_tag)
 		snprintf(to_tag, sizeof(to_tag), ";tag=4Xt%cyU%08dN", leg == LEG_A ? 'a' : 'b', n);
 	return (size_t)snprintf(
@@ -140,8 +145,10 @@ struct site {
 	struct dialog_table table;
 	struct track track;
 	struct replica *replica;
+	struct media *media;
 	su_root_t *root;
-	long heap, rss; /* at the start */
+	struct mono trimmed;
+	long rss; /* at the start */
 };
 
 static long rss_bytes(void)
@@ -157,17 +164,36 @@ static long rss_bytes(void)
 	return pages * sysconf(_SC_PAGESIZE);
 }
 
-static long heap_bytes(void)
-{
-	struct mallinfo2 m = mallinfo2();
-
-	return (long)(m.arena + m.hblkhd);
-}
-
 static void fail(const char *what, int rc)
 {
 	fprintf(stderr, "replica: %s: %s\n", what, strerror(rc < 0 ? -rc : rc));
 	exit(1);
+}
+
+static int map_new(enum bpf_map_type type, const char *name, uint32_t key, uint32_t value, uint32_t n,
+                   uint32_t flags)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+
+	return bpf_map_create(type, name, key, value, n, &opts);
+}
+
+/* As bpf/lib/maps.h has them. */
+static void media_open(struct site *site, const struct keeper_conf *conf)
+{
+	int ports = map_new(BPF_MAP_TYPE_ARRAY, "flow_ports", 4, 4, 65536, BPF_F_MMAPABLE);
+	int flows = map_new(BPF_MAP_TYPE_ARRAY, "flows", 4, sizeof(struct flow), MAX_FLOWS, BPF_F_MMAPABLE);
+	int steer =
+	        map_new(BPF_MAP_TYPE_HASH, "steer", 8, sizeof(struct steer), MAX_STEERED, BPF_F_NO_PREALLOC);
+	int rc = ports < 0 || flows < 0 || steer < 0
+	                 ? -errno
+	                 : media_new(site->root, ports, flows, steer, -1, &site->media);
+
+	if (rc == 0)
+		rc = media_add_service(site->media, conf, &site->table, NULL, NULL);
+	if (rc < 0)
+		fail("media", rc);
+	media_origin_changed(site->media, SERVICE);
 }
 
 static void site_open(struct site *site, int who)
@@ -179,7 +205,7 @@ static void site_open(struct site *site, int who)
 	rc = dialog_table_init(&site->table, 4 * (uint32_t)shared->calls, 7);
 	if (rc < 0)
 		fail("table", rc);
-	site->table.origin = 0x1000001;
+	site->table.origin = who ? 0x2000001 : 0x1000001;
 	site->track.table = &site->table;
 	strcpy(site->track.link_header, "X-At");
 	rc = replica_new(site->root, &shared->conf[who], &site->replica);
@@ -187,7 +213,7 @@ static void site_open(struct site *site, int who)
 		rc = replica_add_service(site->replica, &shared->conf[who], &site->table);
 	if (rc < 0)
 		fail("replica", rc);
-	site->heap = heap_bytes();
+	media_open(site, &shared->conf[who]);
 	site->rss = rss_bytes();
 }
 
@@ -219,6 +245,7 @@ static void one_message(struct site *site, const struct message *m, enum leg_of 
 {
 	if (!track_one(&site->track, m, leg, n))
 		return;
+	media_flush(site->media);
 	int64_t began = cpu_ns();
 
 	replica_flush(site->replica, SERVICE);
@@ -227,8 +254,8 @@ static void one_message(struct site *site, const struct message *m, enum leg_of 
 
 static void note_media(struct site *site, struct dialog *d, int n)
 {
-	struct dialog_stream seen = {.from_port = (uint16_t)(16384 + n % 8000),
-	                             .to_port = (uint16_t)(16384 + n % 8000)};
+	struct dialog_stream seen = {.from_port = (uint16_t)(16384 + n % PORTS),
+	                             .to_port = (uint16_t)(16384 + n % PORTS)};
 
 	seen.from = seen.to = addr_from_be32(htonl(0x0a090015));
 	dialog_set_stream(&site->table, d, 0, &seen);
@@ -268,10 +295,13 @@ static void end_call(struct site *site, int n)
 
 static void turn(struct site *site, int timeout_ms)
 {
-	int64_t began = cpu_ns();
+	struct mono now = loop_now();
 
 	su_root_step(site->root, timeout_ms);
-	note_longest(&shared->longest_turn_ns, began);
+	if (mono_diff(now, site->trimmed) < 100 * NS_PER_MS)
+		return;
+	site->trimmed = now;
+	malloc_trim(SPARE_BYTES);
 }
 
 /* Begins as many calls as it ends, each `calls / rate` seconds long. */
@@ -319,7 +349,6 @@ static void owner_main(bool restarted)
 			begin_call(&site, n);
 		shared->tracked_per_s =
 		        site.track.counters.track_messages * 1e9 / mono_diff(loop_now(), began);
-		shared->owner_heap = heap_bytes() - site.heap;
 		shared->owner_rss = rss_bytes() - site.rss;
 		shared->owner_text = site.table.bytes;
 		shared->count_ms = count_calls(&site.table);
@@ -332,10 +361,15 @@ static void owner_main(bool restarted)
 	while (!shared->stop_owner) {
 		if (shared->measuring == 1)
 			churn(&site, &next);
+		int64_t began = cpu_ns();
+
 		turn(&site, 1);
+		note_longest(&shared->longest_turn_ns, began);
 	}
 	exit(0);
 }
+
+static struct dialog_observer media_observer;
 
 static void on_changed(void *context, struct dialog *d)
 {
@@ -345,6 +379,7 @@ static void on_changed(void *context, struct dialog *d)
 	if (shared->measuring == 1 && d->state == DIALOG_CONFIRMED && !d->acked && !d->n_streams &&
 	    shared->n_samples < SAMPLES)
 		shared->latency_us[shared->n_samples++] = (uint32_t)((loop_now().ns - at) / 1000);
+	media_observer.changed(context, d);
 }
 
 static void standby_main(void)
@@ -352,20 +387,23 @@ static void standby_main(void)
 	static struct site site;
 
 	site_open(&site, 1);
+	media_observer = site.table.observer;
 	site.table.observer.changed = on_changed;
 	replica_role(site.replica, SERVICE, false, EPOCH);
 	for (;;) {
-		su_root_step(site.root, 5);
+		turn(&site, 5);
 		shared->standby_dialogs = site.table.used;
 		shared->standby_text = site.table.bytes;
-		if (!shared->standby_in_step && in_step(&site)) {
-			shared->standby_heap = heap_bytes() - site.heap;
-			shared->standby_rss = rss_bytes() - site.rss;
+		shared->standby_rss = rss_bytes() - site.rss;
+		if (!shared->standby_in_step && in_step(&site))
 			shared->standby_in_step = 1;
-		}
-		if (shared->measuring == 2) { /* after the churn */
-			shared->standby_heap = heap_bytes() - site.heap;
-			shared->standby_rss = rss_bytes() - site.rss;
+		if (shared->measuring == 2) { /* the owner is gone */
+			struct dialog *d = dialog_next(&site.table, NULL);
+
+			replica_role(site.replica, SERVICE, true, EPOCH + 0x101);
+			media_role(site.media, SERVICE, true, loop_now());
+			if (d)
+				pairing_consider(&site.table, d);
 			shared->measuring = 3;
 		}
 	}
@@ -441,10 +479,17 @@ static void print_owner(const char *when)
 	shared->longest_flush_ns = 0;
 }
 
-static void print_memory(const char *who, long heap, long rss, uint64_t text)
+static void print_memory(const char *when, long rss, uint64_t text, uint64_t dialogs)
 {
-	printf("%-8s text blocks %lu, heap %ld, resident %ld bytes a call\n", who,
-	       (unsigned long)text / (unsigned long)shared->calls, heap / shared->calls, rss / shared->calls);
+	printf("%-46s %6.0f bytes resident a call, of them %.0f of text; %lu dialogs\n", when,
+	       (double)rss / shared->calls, (double)text / shared->calls, (unsigned long)dialogs);
+}
+
+/* A second after it settled: what libzmq held of the snapshot has been given back. */
+static void print_standby(const char *when)
+{
+	usleep(1000000);
+	print_memory(when, shared->standby_rss, shared->standby_text, shared->standby_dialogs);
 }
 
 static void configure(void)
@@ -453,6 +498,8 @@ static void configure(void)
 	struct keeper_conf *both[] = {a, b};
 
 	*a = (struct keeper_conf){.head.service = SERVICE, .name = "pbx", .node = 1, .peer = 2};
+	a->rescue_mode = RESCUE_AGENT;
+	a->vip = addr_from_be32(htonl(0x0a090064));
 	a->replica_port = 7474;
 	a->node_addr = addr_from_be32(htonl(0x7f000001));
 	a->peer_addr = addr_from_be32(htonl(0x7f000002));
@@ -509,21 +556,22 @@ int main(int argc, char **argv)
 	printf("tracked %.0f messages/s on one core\n", shared->tracked_per_s);
 	printf("all of them counted and judged in %.1f ms, again in %.1f ms\n", shared->count_ms,
 	       shared->count_again_ms);
-	print_memory("owner", shared->owner_heap, shared->owner_rss, shared->owner_text);
+	print_memory("owner", shared->owner_rss, shared->owner_text, shared->owner_dialogs);
 	shared->longest_turn_ns = shared->longest_flush_ns = 0;
 
 	standby = start(standby_main);
 	s = wait_for(&shared->standby_in_step, "standby");
 	printf("a standby that joins has all after %.2f s\n", s);
-	print_memory("standby", shared->standby_heap, shared->standby_rss, shared->standby_text);
-	printf("         and in the kernel's maps 4 flows, %zu bytes, and 2 Call-IDs\n",
-	       4 * sizeof(struct flow));
+	print_standby("standby that joined");
+	printf("%-46s %6zu bytes for 4 flows and their ports, and 2 Call-IDs\n", "kernel's maps of each node",
+	       4 * (sizeof(struct flow) + 8));
 	print_owner("one joins");
 
 	shared->measuring = 1;
 	sleep((unsigned)shared->seconds);
 	print_latency();
 	print_owner("calls come and go");
+	print_standby("standby, calls coming and going");
 
 	stop(standby);
 	shared->standby_in_step = 0;
@@ -531,10 +579,8 @@ int main(int argc, char **argv)
 	s = wait_for(&shared->standby_in_step, "standby under churn");
 	printf("a standby that restarts under churn has all after %.2f s\n", s);
 	print_owner("one restarts");
-	shared->measuring = 2;
-	for (int i = 0; i < 1000 && shared->measuring != 3; i++)
-		usleep(1000);
-	print_memory("standby", shared->standby_heap, shared->standby_rss, shared->standby_text);
+	print_standby("standby that restarted, calls coming and going");
+	shared->measuring = 0;
 
 	stop(owner);
 	shared->owner_ready = 0;
@@ -544,6 +590,10 @@ int main(int argc, char **argv)
 	printf("an owner that crashed has its calls back after %.2f s: %lu dialogs, the standby holds %lu\n",
 	       s, (unsigned long)shared->owner_dialogs, (unsigned long)shared->standby_dialogs);
 	stop(owner);
+	shared->measuring = 2;
+	for (int i = 0; i < 1000 && shared->measuring != 3; i++)
+		usleep(1000);
+	print_standby("standby that became owner, nothing re-INVITEd");
 	stop(standby);
 	return 0;
 }
