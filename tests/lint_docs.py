@@ -7,6 +7,7 @@
   commands  sipflip(8) and sipflipd(8) have each command and option, and its words: roles, plans
   json      sipflip(8) has each name that --json prints
   maps      docs/map-abi.md has each map
+  packages  docs/dependencies.md has each that packaging/deps.sh installs
   targets   a make target that is shown exists
   files     so do files, folders, tests and links that are named
   index     docs/README.md leads to every page
@@ -187,6 +188,15 @@ def check_maps(tree):
     return problems
 
 
+def check_packages(tree):
+    page = "docs/dependencies.md"
+    m = re.search(r'^packages="([^"]*)"', tree.text("packaging/deps.sh"), re.M)
+    told = set()
+    for row in re.findall(r"^\| (`[^|]*)\|", tree.text(page), re.M):
+        told |= set(re.findall(r"`([^`]+)`", row))
+    return differ(set(m.group(1).split()) if m else set(), told, page, "package", "packaging/deps.sh")
+
+
 # --- what pages name ----------------------------------------------------------
 def code_of(text):
     """(line number, text) of all that is in code type: blocks, indented lines, spans."""
@@ -286,7 +296,7 @@ def check_lines(tree):
     return problems
 
 
-RULES = (check_options, check_counters, check_events, check_commands, check_json, check_maps, check_targets, check_files,
+RULES = (check_options, check_counters, check_events, check_commands, check_json, check_maps, check_packages, check_targets, check_files,
          check_index, check_lines)
 
 
@@ -319,8 +329,10 @@ GOOD = {
     "docs/man/sipflipd.8": ".SH OPTIONS\n.TP\n.B \\-\\-unload\n.TP\n.BI \\-c FILE\n.B sipflip \\-\\-json\n.SH EVENTS\n.TP\n.B start\n",
     "bpf/in.bpf.c": "MAP(words);\nMAP(counts);\n",
     "docs/map-abi.md": "## Maps\n| `words` | array |\n| `counts` | ring |\n## Programs\n| `in` | XDP | words |\n| | TC | counts |\n",
+    "packaging/deps.sh": 'packages="\ngcc\njq\n"\n',
+    "docs/dependencies.md": "| `gcc` `jq` | tools |\n",
     "docs/counters.md": "| `seen` `made` | always |\n| `gone` `late` `bad` `read_on` | never |\n",
-    "docs/README.md": "# Pages\n[m](map-abi.md) [c](counters.md) [self](#pages)\n",
+    "docs/README.md": "# Pages\n[m](map-abi.md) [c](counters.md) [d](dependencies.md) [self](#pages)\n",
     "README.md": "[docs](docs/README.md) `make demo` `user/core/config.c` `config.c` `test_it_works` `tests/netns/test_*` `build/tools/b` `tests/tools/b`\n",
     "tests/tools/b.c": "",
     "tests/netns/test_it_works": "",
@@ -354,6 +366,7 @@ BAD = (
     ("bpf/in.bpf.c", "words", "word"),
     ("docs/map-abi.md", "XDP | words", "XDP | words vips"),
     ("docs/map-abi.md", "| TC | counts", "| TC |"),
+    ("packaging/deps.sh", "jq", "spin"),
     ("README.md", "make demo", "make show"),
     ("README.md", "user/core/config.c", "user/core/conf.c"),
     ("README.md", "`config.c`", "`conf.c`"),
