@@ -41,7 +41,7 @@ int files_config(const char *path, struct config *ret, struct config_error *ret_
 
 	if (n < 0) {
 		snprintf(ret_error->text, sizeof(ret_error->text), "%s: cannot read it: %s; %s", path,
-		         strerror(-n), n == -EACCES ? "run as root" : "give the file's name with -c");
+		         strerror(-n), n == -EACCES ? "run as root" : "make it, or give its name with -c");
 		return n;
 	}
 	if (strlen(text) != (size_t)n) {

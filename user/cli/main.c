@@ -26,7 +26,7 @@ static const struct command {
 	const char *help;
 } commands[] = {
         {"status", cmd_status, 0, 1, TAKES_JSON, "[--json] [SERVICE]",
-         "who owns what, and is the heir ready"},
+         "who owns what, what is wrong, what to do"},
         {"switchover", cmd_switchover, 1, 2, 0, "SERVICE [NODE]",
          "hand a service over now, to its heir or to NODE"},
         {"takeovers", cmd_takeovers, 0, 1, TAKES_JSON, "[--json] [SERVICE]",
