@@ -53,6 +53,7 @@
 #define FRESH      (LEASE + 1) /* of a timestamp, or a word: n + 1 = n ticks left, 1 = void, 0 = none */
 #define FOREVER    255
 #define NOBODY     3
+#define WAIT       PROMISE
 #define CALM_TICKS 20
 #define KEEP_TICKS 5
 
@@ -66,11 +67,7 @@
 #else
 #define NOT_CALM true
 #endif
-#ifdef MODE_ARBITER
-#define GOES_ON (!apart && NOT_CALM)
-#else
 #define GOES_ON NOT_CALM
-#endif
 
 /* enum lease_state; include/sipflip/roles.def */
 #define listen    0
@@ -112,9 +109,15 @@ bool resign_old[EPOCHS];    /* by a former incarnation of the one who resigned *
 bool promise_old;           /* the witness's promise is to a former incarnation */
 
 #ifdef MODE_ARBITER
-bool cut;   /* the data nodes do not hear each other, or one of them is down */
-bool arb[2] = true;
-bool apart; /* both saw the arbiter and neither the other: two owners are possible, and it is said so */
+bool cut; /* the data nodes do not hear each other, or one of them is down */
+bool long_cut; /* and have not for a tick */
+bool word_apart[2];   /* the word is by an answer of the arbiter, to a question sent in a long cut */
+#ifdef BUG_ANSWER_FROM_RECEIPT
+bool asked[2], asked_apart[2]; /* an answer is still on its way */
+#endif
+byte wait[2] = WAIT;  /* ticks of cut without a word of the other one, until it may be alone */
+byte taker = NOBODY;  /* who became owner last did it alone */
+bool two;             /* two own since the older one, of taker and other, did so by a word_apart: it is said so */
 #endif
 
 /* scratch, 0 between steps */
@@ -228,6 +231,15 @@ inline not_candidate(n)
 #else
 #define may_recognise(n, ep) (word[n] == 0 && (ep) > kernel_epoch[n])
 #endif
+#ifdef MODE_ARBITER
+#define by_grant(n) word_apart[n] = false
+#define by_resign() taker = NOBODY
+#define heard_of(v) if :: v < 2 -> wait[v] = WAIT :: else fi
+#else
+#define by_grant(n)
+#define by_resign()
+#define heard_of(v)
+#endif
 /* lease_follow() */
 inline follow(v, ep)
 {
@@ -254,6 +266,9 @@ inline reflect(n)
 /* lease_own() */
 inline own(n, ep, until)
 {
+#ifdef MODE_ARBITER
+	taker = NOBODY;
+#endif
 	kernel_epoch[n] = ep;
 	if :: word[n] == 0 -> word[n] = until :: else fi;
 	become(n, owner);
@@ -269,7 +284,8 @@ inline own(n, ep, until)
 	 renewable(n) && from_grant(granted[slot(v, kernel_epoch[n])]) > word[n])
 inline grant(n, v)
 {
-	word[n] = from_grant(granted[slot(v, kernel_epoch[n])])
+	word[n] = from_grant(granted[slot(v, kernel_epoch[n])]);
+	by_grant(n)
 }
 
 /* on_reflect(), hear_owner() */
@@ -277,6 +293,7 @@ inline grant(n, v)
 	(reflected[ep] && owner_of(ep) != v && aware(v) && !(st[v] == owner && older(ep, kernel_epoch[v])))
 inline hear(v, ep)
 {
+	heard_of(v);
 	if
 	:: st[v] == owner ->
 		word[v] = 0;
@@ -356,6 +373,7 @@ inline accept(n, ep)
 {
 	kernel_epoch[n] = ep;
 	word[n] = resigned[ep];
+	by_resign();
 	reflect(n)
 }
 
@@ -412,6 +430,9 @@ inline forget(n)
 	promise_epoch[n] = 0;
 	not_candidate(n);
 	round[n] = 0;
+#ifdef MODE_ARBITER
+	wait[n] = WAIT;
+#endif
 	mute_left[n] = PROMISE;
 	st[n] = listen
 }
@@ -483,6 +504,9 @@ inline pass(n)
 			AGE(voted[slot(2, 2 * e + n)])
 		}
 		e = 0;
+#ifdef MODE_ARBITER
+		if :: silent && wait[n] -> wait[n]-- :: else fi;
+#endif
 		reflect(n);
 		if :: asked_epoch[n] -> requested[asked_epoch[n]] = FRESH :: else fi
 	:: else
@@ -495,21 +519,53 @@ inline pass(n)
 }
 
 #ifdef MODE_ARBITER
-#define SAFE (!(runs(0) && runs(1)) || apart)
-/* An owner without heir that is cut off notices before a lease has passed. */
+#define SAFE (!(runs(0) && runs(1)) || two)
+/* May there be two owners from now on? */
 inline notice()
 {
-	apart = apart || (cut && arb[0] && arb[1]);
-	for (i : 0 .. 1) {
-		if
-		:: st[i] == owner && word[i] == FOREVER && cut && !arb[i] -> step_down(i)
-		:: else
-		fi
-	}
-	i = 0
+	if :: !runs(0) -> word_apart[0] = false :: else fi;
+	if :: !runs(1) -> word_apart[1] = false :: else fi;
+	if
+	:: !(runs(0) && runs(1)) -> two = false
+	:: runs(0) && runs(1) && taker != NOBODY && word_apart[1 - taker] -> two = true
+	:: else
+	fi
 }
-#define may_take_alone(n) (may_ask(n) && silent && arb[n])
+#define cut_lasts() long_cut = cut
+/* Before it has heard nothing for so long, awake and in a cut, nobody takes over alone. */
+#ifdef BUG_NO_WAIT
+#define waited(n) true
 #else
+#define waited(n) (wait[n] == 0)
+#endif
+#define may_take_alone(n) (may_ask(n) && cut && waited(n))
+inline take_alone(n, ep)
+{
+	own(n, ep, FRESH);
+	word_apart[n] = long_cut;
+	taker = n
+}
+/*
+ * lease_arbiter_until(). An answer counts from when its question was sent and renews nothing
+ * that has run out: one that comes late does no more than one that had come at once.
+ */
+#ifdef BUG_ANSWER_REVIVES
+#define may_renew(n) (st[n] == owner && word[n])
+#else
+#define may_renew(n) (st[n] == owner && runs(n))
+#endif
+inline renew(n, question_apart)
+{
+#ifdef BUG_ENDLESS
+	word[n] = FOREVER;
+#else
+	word[n] = FRESH;
+#endif
+	word_apart[n] = question_apart
+}
+#else
+#define notice() skip
+#define cut_lasts() skip
 #define SAFE (!(runs(0) && runs(1)))
 #endif
 
@@ -558,9 +614,8 @@ inline calm_tick()
 #endif
 #ifdef MODE_ARBITER
 			if
-			:: here(i) && st[i] == owner && gone != NOBODY -> word[i] = FOREVER
-			:: here(i) && st[i] == owner && gone == NOBODY && word[i] == FOREVER &&
-			   granted[slot(1 - i, kernel_epoch[i])] > 1 -> word[i] = granted[slot(1 - i, kernel_epoch[i])]
+			:: here(i) && st[i] == owner && runs(i) -> word[i] = FRESH
+			:: here(i) && st[i] == owner && !runs(i) && gone != NOBODY -> step_down(i)
 			:: else
 			fi
 #endif
@@ -577,8 +632,8 @@ inline calm_tick()
 			if
 			:: x_tick == NOBODY
 #ifdef MODE_ARBITER
-			:: x_tick != NOBODY && gone != NOBODY ->
-				own(x_tick, 2 * (r + 1) + x_tick, FOREVER)
+			:: x_tick != NOBODY && gone != NOBODY && waited(x_tick) ->
+				own(x_tick, 2 * (r + 1) + x_tick, FRESH)
 #endif
 			:: else ->
 				/* refused by epoch: asks with a higher one */
@@ -608,8 +663,6 @@ inline calm()
 {
 #ifdef MODE_ARBITER
 	cut = (gone != NOBODY);
-	arb[0] = true;
-	arb[1] = true;
 #endif
 	if :: gone != NOBODY -> crash(gone) :: else fi;
 	keeper = NOBODY;
@@ -665,7 +718,7 @@ inline start()
 }
 
 /* A step: when it may be taken, and what it does, at once. */
-#define STEP(may, does) :: d_step { GOES_ON && (may) -> does; assert(SAFE) }
+#define STEP(may, does) :: d_step { GOES_ON && (may) -> does; notice(); assert(SAFE) }
 #define HEAR(v, ep)     STEP(may_hear(v, ep), printf("%d hears the claim to epoch %d\n", v, ep); hear(v, ep))
 #define GRANT(n, v)     STEP(may_grant(n, v), printf("%d is reached by a grant of %d\n", n, v); grant(n, v))
 #define VOTE(v, ep)     STEP(may_vote(v, ep), printf("%d votes for epoch %d\n", v, ep); vote(v, ep))
@@ -682,9 +735,9 @@ inline start()
 #define RAISE(n)                                                                                        \
 	STEP(st[n] == owner && runs(n) && known_round > round_of(kernel_epoch[n]) && known_round < ROUNDS, \
 	     r = known_round; raise_epoch(n); r = 0; printf("%d raises its epoch to %d\n", n, kernel_epoch[n]))
-#define TICK STEP(true, printf("--- tick\n"); pass(0); pass(1); if :: VOTERS == 3 -> pass(2) :: else fi)
+#define TICK STEP(true, printf("--- tick\n"); cut_lasts(); pass(0); pass(1); if :: VOTERS == 3 -> pass(2) :: else fi)
 #define SLOW(n, other, third)                                                                           \
-	STEP(lags[n] < LAGS, printf("--- tick, the clock of %d stands still\n", n); lags[n]++; pass(other); if :: VOTERS == 3 || third < 2 -> pass(third) :: else fi)
+	STEP(lags[n] < LAGS, printf("--- tick, the clock of %d stands still\n", n); lags[n]++; cut_lasts(); pass(other); if :: VOTERS == 3 || third < 2 -> pass(third) :: else fi)
 #define DATA(n)                                                                                         \
 	STEP(st[n] == listen && mute_left[n] == 0, become(n, fenced))                                   \
 	ASK(n) RESIGN(n) RAISE(n)                                                                       \
@@ -692,12 +745,16 @@ inline start()
 	STEP(st[n] == owner && word[n] == 1, printf("%d lapsed, steps down\n", n); step_down(n))                                              \
 	STEP((st[n] == candidate || (st[n] == heir && !promise_runs(n))) && aware(n), printf("%d stands back\n", n); stand_back(n))    \
 	STEP(faults < FAULTS, printf("machine of %d restarts\n", n); faults++; crash(n)) STEP(faults < FAULTS, printf("agent of %d restarts\n", n); faults++; agent_restart(n))
+#ifdef BUG_ANSWER_FROM_RECEIPT
+#define RENEW(n)                                                                                        \
+	STEP(!asked[n] && may_renew(n), asked[n] = true; asked_apart[n] = long_cut; printf("%d asks the arbiter\n", n)) \
+	STEP(asked[n] && may_renew(n), renew(n, asked_apart[n]); asked[n] = false; printf("%d goes on by the arbiter\n", n))
+#else
+#define RENEW(n) STEP(may_renew(n), renew(n, long_cut); printf("%d goes on by the arbiter\n", n))
+#endif
 #define ALONE(n)                                                                                        \
-	STEP(may_take_alone(n) && known_round < ROUNDS, r = known_round; own(n, 2 * (r + 1) + n, FOREVER); r = 0; printf("%d takes ownership alone\n", n)) \
-	STEP(st[n] == owner && word[n] && word[n] != FOREVER && silent && arb[n], word[n] = FOREVER; reflect(n); printf("%d goes on alone\n", n)) \
-	STEP(st[n] == owner && word[n] == FOREVER && !cut && granted[slot(1 - n, kernel_epoch[n])] > 1, \
-	     word[n] = granted[slot(1 - n, kernel_epoch[n])]; printf("%d owns by grants again\n", n))                                           \
-	STEP(true, arb[n] = !arb[n]; notice(); printf("%d sees the arbiter: %d\n", n, arb[n]))
+	STEP(may_take_alone(n) && known_round < ROUNDS, r = known_round; take_alone(n, 2 * (r + 1) + n); r = 0; printf("%d takes ownership alone\n", n)) \
+	RENEW(n)
 
 active proctype world()
 {
@@ -727,7 +784,7 @@ active proctype world()
 #endif
 #ifdef MODE_ARBITER
 	ALONE(0) ALONE(1)
-	STEP(true, cut = !cut; notice(); printf("cut: %d\n", cut))
+	STEP(true, cut = !cut; long_cut = false; if :: !cut -> wait[0] = WAIT; wait[1] = WAIT :: else fi; printf("cut: %d\n", cut))
 #endif
 #ifdef CALM
 	/* all is well from here on, but perhaps one machine is gone for good */

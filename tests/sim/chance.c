@@ -73,6 +73,16 @@ static bool inject(struct sim *s, enum fault fault)
 	case FAULT_cut_one_way:
 		cut(s, i, k, true);
 		return i != k;
+	case FAULT_cut_off: /* from everything, without a word; in half of them it is frozen soon after */
+		for (int m = SIM_A; m <= SIM_W; m++)
+			s->cut[i][m] = s->cut[m][i] = true;
+		n->arbiter = false;
+		sim_say(s, "%d cut off", i);
+		if (n->agent && sim_rnd(s, 2)) {
+			sim_run(s, sim_rnd(s, (uint32_t)(sim_rnd(s, 2) ? lease / 6 : lease)));
+			sim_stall(s, i, sim_rnd(s, (uint32_t)(sim_rnd(s, 2) ? lease : 4 * lease)));
+		}
+		return true;
 	case FAULT_heal:
 		for (int m = SIM_A; m <= SIM_W; m++)
 			s->cut[i][m] = s->cut[m][i] = false;
@@ -184,12 +194,8 @@ static const char *calm(struct sim *s)
 	int gone, owner, changes;
 	uint64_t lapses;
 
-	/* apart, they may both come to see the arbiter an instant before they hear each other */
-	if (s->silence == LEASE_ARBITER && (s->cut[SIM_A][SIM_B] || s->cut[SIM_B][SIM_A]))
-		s->excused = true;
 	gone = calm_down(s);
 	sim_run(s, 16 * lease);
-	s->excused = false; /* two of before may have gone on for that long, not longer */
 	if (s->violation)
 		return s->violation;
 	owner = sim_owner(s);

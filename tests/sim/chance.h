@@ -14,6 +14,7 @@
 #define FAULTS(X)                                                                                            \
 	X(cut_both_ways)                                                                                     \
 	X(cut_one_way)                                                                                       \
+	X(cut_off)                                                                                           \
 	X(heal)                                                                                              \
 	X(loss_and_delay)                                                                                    \
 	X(agent_stall)                                                                                       \

@@ -2,6 +2,8 @@
 /* See world.h. The kernel's part is here in plain C; what the sentinel's loop does, in turn(). */
 #include "world.h"
 
+#include "lease_parts.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -99,37 +101,43 @@ struct lease_view sim_view(struct sim *s, int node)
 	v.ok = v.now;
 	v.flags = n->healthy || node == SIM_W ? 0 : STATUS_SERVER_DEAD;
 	v.heir = node <= SIM_B ? &n->peer[SIM_A + SIM_B - node] : NULL;
-	v.arbiter_seen = n->arbiter;
+	v.arbiter = n->judged.answered;
 	v.vip_unclaimed = n->probes >= 3 && !n->claimed;
 	return v;
 }
 
-/* Two voters by the operator's choice: when may there be two owners? docs/safety.md says the same. */
-static void sim_excuse(struct sim *s)
+/*
+ * Two voters by the operator's choice: may there be two owners from now on? docs/safety.md
+ * says the same. In arbiter mode both must own by answers of the arbiter, while they are
+ * cut apart, the older one by an answer to a question that it sent when the other one had
+ * heard nothing of it for LEASE_ALONE_ECHOES echoes.
+ */
+static bool two_are_excused(const struct sim *s)
 {
-	bool apart = s->cut[SIM_A][SIM_B] || s->cut[SIM_B][SIM_A];
+	const struct sim_node *older = &s->node[s->owned[SIM_A] ? SIM_A : SIM_B];
+	const struct sim_node *newer = &s->node[s->owned[SIM_A] ? SIM_B : SIM_A];
 
 	if (s->silence == LEASE_HOLD) /* three echoes lost in a row are enough: it promises only to heal */
-		s->excused = true;
-	if (s->silence != LEASE_ARBITER)
-		return;
-	s->excused |= apart && s->node[SIM_A].arbiter && s->node[SIM_B].arbiter;
-	for (int i = SIM_A; i <= SIM_B; i++) {
-		struct sim_node *n = &s->node[i];
-
-		/* an owner without heir whose agent does not run cannot notice that it is cut off */
-		if (n->alive && n->word == LEASE_FOREVER && (!n->agent || n->stalled_till > s->real))
-			s->excused = true;
-	}
+		return true;
+	return s->silence == LEASE_ARBITER && s->real - s->cut_at < 2 * older->conf.lease_ns &&
+	       older->word == older->arbiter_word && newer->word == newer->arbiter_word &&
+	       older->arbiter_word_apart;
 }
 
 static void look(struct sim *s)
 {
 	bool a = sim_owns(s, SIM_A), b = sim_owns(s, SIM_B);
 
-	sim_excuse(s);
-	if (a && b && !s->excused)
+	if (s->cut[SIM_A][SIM_B] || s->cut[SIM_B][SIM_A])
+		s->cut_at = s->real;
+	if (!a || !b)
+		s->two = false;
+	else if (!s->two && two_are_excused(s))
+		s->two = s->excused = true;
+	if (a && b && !s->two)
 		broken(s, "two owners");
+	s->owned[SIM_A] = a;
+	s->owned[SIM_B] = b;
 	for (int i = SIM_A; i <= SIM_B; i++) {
 		const struct sim_node *n = &s->node[i];
 
@@ -300,6 +308,44 @@ static void check_message(struct sim *s, int self, const struct msg *msg)
 		broken(s, "an owner gave its vote");
 }
 
+static void set_word(struct sim *s, struct sim_node *n, uint64_t until)
+{
+	n->word = until;
+	if (until != (uint64_t)(n->judged.answered.ns + n->conf.lease_ns))
+		return;
+	n->arbiter_word = until;
+	n->arbiter_word_apart = n->asked_apart[1];
+}
+
+/* user/sentinel/announce.c: asks each second echo, or each; answers wait for a turn to be read. */
+static void ask_arbiter(struct sim *s, struct sim_node *n, const struct sim_node *other)
+{
+	int64_t deaf_ns = LEASE_ALONE_ECHOES * n->conf.echo_ns;
+
+	if (s->silence != LEASE_ARBITER || s->real < n->ask_due)
+		return;
+	n->ask_due = s->real + (n->lease.alone ? 1 : 2) * n->conf.echo_ns;
+	if (!mono_is_set(n->judged.open)) {
+		int64_t since = other->heard_at > other->awake_at ? other->heard_at : other->awake_at;
+
+		n->asked_apart[0] = s->real - since > deaf_ns - deaf_ns / 100;
+	}
+	arbiter_asked(&n->judged, sim_clock(s, n));
+	if (n->arbiter && !n->answer_due)
+		n->answer_due = s->real + NETWORK_NS + sim_rnd(s, (uint32_t)s->delay_max_ns + 1);
+}
+
+static void hear_arbiter(struct sim *s, struct sim_node *n)
+{
+	if (!n->answer_due || n->answer_due > s->real)
+		return;
+	n->answer_due = 0;
+	if (!mono_is_set(n->judged.open))
+		return;
+	n->asked_apart[1] = n->asked_apart[0];
+	arbiter_answered(&n->judged, sim_clock(s, n));
+}
+
 static void act(struct sim *s, int self, const struct lease_action *a)
 {
 	struct sim_node *n = &s->node[self];
@@ -317,11 +363,11 @@ static void act(struct sim *s, int self, const struct lease_action *a)
 	case LEASE_OWN:
 		n->epoch = a->epoch;
 		if (n->word == LEASE_FENCED)
-			n->word = a->until;
+			set_word(s, n, a->until);
 		break;
 	case LEASE_EXTEND:
-		if (n->word != LEASE_FENCED)
-			n->word = a->until;
+		if (n->word != LEASE_FENCED && (n->word < a->until || n->word == LEASE_FOREVER))
+			set_word(s, n, a->until);
 		break;
 	case LEASE_EPOCH:
 		if (n->word == LEASE_FENCED && a->epoch > n->epoch)
@@ -395,6 +441,8 @@ static void turn(struct sim *s, int self, const struct msg *msg)
 	struct mono began;
 
 	echo_wake_turn(&n->wake, sim_clock(s, n));
+	if (n->wake.awake_since.ns == n->wake.last_turn.ns)
+		n->awake_at = s->real;
 	if (n->news.type && n->news_due <= s->real) {
 		struct msg news = n->news;
 
@@ -411,14 +459,19 @@ static void turn(struct sim *s, int self, const struct msg *msg)
 		v = sim_view(s, self);
 		v.now = began;
 		lease_receive(&n->lease, msg, &v, &out);
+		if (self != SIM_W && n->lease.other[0].heard.ns == began.ns)
+			n->heard_at = s->real;
 		sim_carry_out(s, self, &out);
 	}
 	if (n->agent) {
+		hear_arbiter(s, n);
 		begin(s, &out);
 		v = sim_view(s, self);
 		lease_tick(&n->lease, &v, &out);
 		sim_carry_out(s, self, &out);
 	}
+	if (n->agent && self != SIM_W)
+		ask_arbiter(s, n, &s->node[SIM_A + SIM_B - self]);
 	n->turn_due = s->real + HEARTBEAT;
 	if (n->agent && lease_next(&n->lease).ns <= sim_clock(s, n).ns)
 		broken(s, "the loop would spin: its next turn is due before this one");
@@ -506,6 +559,9 @@ void sim_agent_start(struct sim *s, int self)
 
 	n->agent = true;
 	n->die_after = -1;
+	n->judged = (struct arbiter){0};
+	n->ask_due = n->answer_due = 0;
+	n->awake_at = s->real;
 	n->turn_due = s->real + sim_rnd(s, 3 * NS_PER_MS); /* from its start to its loop's first turn */
 	lease_init(&n->lease, &n->conf, n->word, n->epoch, sim_clock(s, n));
 	if (n->lease.state != LEASE_owner)

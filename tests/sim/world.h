@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "arbiter.h"
 #include "lease.h"
 
 #define SIM_FLYING 512
@@ -40,8 +41,16 @@ struct sim_node {
 	int64_t stalled_till; /* its loop, real time */
 	int64_t turn_due;     /* its loop's next turn, real time */
 	bool arbiter;         /* it sees the arbiter */
-	bool claimed;         /* its ARP probes are answered */
-	int die_after;        /* kill -9 after so many further actions; -1 = never */
+	struct arbiter judged;
+	int64_t ask_due;         /* the arbiter, real time */
+	int64_t answer_due;      /* its answer on the way, real time; 0 = none */
+	bool asked_apart[2];     /* the open question, the answered one: sent when the other was deaf to us */
+	uint64_t arbiter_word;   /* the last word that an answer allowed */
+	bool arbiter_word_apart; /* and that answer's question was one sent apart */
+	int64_t awake_at;        /* its agent began, or went on after a stall, real time */
+	int64_t heard_at;        /* the last reflection of the other data node came, real time */
+	bool claimed;            /* its ARP probes are answered */
+	int die_after;           /* kill -9 after so many further actions; -1 = never */
 	int probes;
 	int announced;
 	int changes;
@@ -66,8 +75,11 @@ struct sim {
 	struct sim_flying flying[SIM_FLYING]; /* a heap by due, id */
 	int n_flying;
 	uint64_t ids, rng, steps, lost_full;
-	bool excused;  /* the operator's choice gave up one owner only: see sim_excuse() */
-	bool old_time; /* a wrong loop: tells the machine the time of its turn's begin */
+	bool excused;   /* the operator's choice gave up one owner only: see two_are_excused() */
+	bool two;       /* two own, excused since they began to */
+	bool owned[3];  /* at the last look */
+	int64_t cut_at; /* the data nodes were cut apart, in one direction or both, the last time */
+	bool old_time;  /* a wrong loop: tells the machine the time of its turn's begin */
 	int64_t stall_in_turn_ns;
 	uint64_t tenure; /* the last owner's epoch */
 	int tenant;

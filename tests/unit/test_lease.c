@@ -311,6 +311,117 @@ static void a_lone_owner_that_sees_the_arbiter_has_no_lapse(void **state)
 	assert_int_equal(sim.node[1].lease.lapses, 0);
 }
 
+/* In arbiter mode, long after a start: a owns, b is its heir. */
+static void arbiter_lab(uint32_t seed)
+{
+	lab(seed, LEASE_ARBITER);
+	assert_true(run_until_owner(1, 300));
+	run_ms(200);
+}
+
+static void an_owner_cut_off_silently_and_frozen_lapses_before_its_heir_owns(void **state)
+{
+	for (int after_us = 0; after_us <= 60000; after_us += 500) {
+		arbiter_lab(40);
+		cut(1, true);
+		sim.node[1].arbiter = false;
+		sim_run(&sim, after_us * NS_PER_US);
+		sim_stall(&sim, 1, 3 * NS_PER_S);
+		assert_true(run_until_owner(2, 200)); /* step() looks: never beside the other one */
+		assert_false(owns(1));
+		run_ms(500);
+		assert_int_equal(owner(), 2);
+	}
+}
+
+static void no_answer_of_the_arbiter_makes_a_word_endless(void **state)
+{
+	arbiter_lab(41);
+	sim.node[2].alive = false;
+	for (int i = 0; i < 3000; i++) {
+		step();
+		assert_true(sim.node[1].word <=
+		            (uint64_t)(sim_clock(&sim, &sim.node[1]).ns + 30 * NS_PER_MS));
+	}
+	assert_int_equal(owner(), 1);
+}
+
+static void a_lone_owner_in_fast_timing_has_no_lapse_either(void **state)
+{
+	sim_init(&sim, 42, LEASE_ARBITER, 5 * NS_PER_MS, NS_PER_MS);
+	assert_true(run_until_owner(1, 100));
+	run_ms(100);
+	sim.node[2].alive = false;
+	run_ms(1000);
+	assert_int_equal(owner(), 1);
+	assert_int_equal(sim.node[1].lease.lapses, 0);
+}
+
+static void a_lone_owner_by_the_arbiter_stops_with_its_agent_and_goes_on_with_it(void **state)
+{
+	uint64_t epoch;
+
+	arbiter_lab(43);
+	sim.node[2].alive = false;
+	run_ms(200);
+	epoch = sim.node[1].epoch;
+	sim.node[1].agent = false;
+	run_ms(31);
+	assert_int_equal(owner(), 0);
+	sim_agent_start(&sim, 1);
+	assert_true(run_until_owner(1, 100));
+	assert_true(sim.node[1].epoch > epoch); /* by the front door: somebody might have owned meanwhile */
+}
+
+static void an_answer_does_not_renew_what_has_run_out(void **state)
+{
+	arbiter_lab(44);
+	sim.node[2].alive = false;
+	run_ms(200);
+	sim_stall(&sim, 1, 100 * NS_PER_MS);
+	run_ms(101); /* awake again, with an answer that waited */
+	for (int i = 0; i < 100; i++) {
+		step();
+		assert_int_equal(owner(), 0);
+	}
+	assert_true(run_until_owner(1, 100));
+}
+
+static void an_heir_that_promised_nothing_waits_for_the_arbiters_answers_to_run_out(void **state)
+{
+	/* its agent has just been started: it heard the owner, and was too young to grant anything */
+	for (int after_us = 20000; after_us < 35000; after_us += 250) {
+		arbiter_lab(45);
+		sim.node[2].agent = false;
+		run_ms(100);
+		sim_agent_start(&sim, 2);
+		sim_run(&sim, after_us * NS_PER_US);
+		cut(1, true);
+		sim.node[1].arbiter = false;
+		sim_stall(&sim, 1, NS_PER_S);
+		assert_true(run_until_owner(2, 300));
+		assert_false(owns(1));
+	}
+}
+
+static void an_endless_word_of_another_mode_ends_with_the_last_grant(void **state)
+{
+	static const enum lease_silence modes[] = {LEASE_WITNESSED, LEASE_ARBITER, LEASE_RELEASE};
+
+	for (int i = 0; i < 3; i++) {
+		lab(46, modes[i]);
+		assert_true(run_until_owner(1, 300));
+		run_ms(100);
+		cut(1, true);
+		sim.node[1].arbiter = false;
+		sim.node[1].agent = false;
+		sim.node[1].word = LEASE_FOREVER;
+		sim_agent_start(&sim, 1);
+		run_ms(40);
+		assert_false(owns(1));
+	}
+}
+
 static void release_stops_when_the_heir_does(void **state)
 {
 	lab(15, LEASE_RELEASE);
@@ -576,6 +687,13 @@ int main(void)
 	        cmocka_unit_test(hold_goes_on_alone_and_heals_to_one),
 	        cmocka_unit_test(hold_goes_on_when_only_the_heirs_agent_is_gone),
 	        cmocka_unit_test(a_lone_owner_that_sees_the_arbiter_has_no_lapse),
+	        cmocka_unit_test(an_owner_cut_off_silently_and_frozen_lapses_before_its_heir_owns),
+	        cmocka_unit_test(no_answer_of_the_arbiter_makes_a_word_endless),
+	        cmocka_unit_test(a_lone_owner_in_fast_timing_has_no_lapse_either),
+	        cmocka_unit_test(a_lone_owner_by_the_arbiter_stops_with_its_agent_and_goes_on_with_it),
+	        cmocka_unit_test(an_answer_does_not_renew_what_has_run_out),
+	        cmocka_unit_test(an_heir_that_promised_nothing_waits_for_the_arbiters_answers_to_run_out),
+	        cmocka_unit_test(an_endless_word_of_another_mode_ends_with_the_last_grant),
 	        cmocka_unit_test(release_stops_when_the_heir_does),
 	        cmocka_unit_test(arbiter_decides_who_goes_on),
 	        cmocka_unit_test(arbiter_heir_that_hears_the_vip_answered_stays_silent),

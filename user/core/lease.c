@@ -68,6 +68,13 @@ bool lease_promise_runs(const struct lease *lease, struct mono now)
 	return lease->promise.node && mono_before(now, lease->promise.until);
 }
 
+uint64_t lease_arbiter_until(const struct lease *lease, const struct lease_view *view)
+{
+	if (lease->conf.silence != LEASE_ARBITER || !mono_is_set(view->arbiter))
+		return 0;
+	return (uint64_t)(view->arbiter.ns + lease->conf.lease_ns);
+}
+
 void lease_promise(struct lease *lease, uint8_t node, uint64_t epoch, uint64_t inc, struct mono now)
 {
 	lease->promise.node = node;
@@ -91,7 +98,7 @@ void lease_become(struct lease *lease, enum lease_state state)
 	if (state == LEASE_owner)
 		lease->resign.type = 0; /* nothing to repeat any more, nor to wake up for */
 	else
-		lease->lapsed = false;
+		lease->lapsed = lease->alone = false;
 	if (state != LEASE_candidate)
 		lease->asked_epoch = 0;
 }

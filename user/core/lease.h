@@ -27,6 +27,15 @@
  * is over before the promise is; echoes that carry the same τ again promise
  * nothing new. (The design's rule 4 counts from the sending of the grant; from
  * the receipt of its τ is as safe and up to one echo interval shorter.)
+ *
+ * The arbiter. Two voters have no majority. An answer of the arbiter counts for its
+ * owner as a grant does: until the time its question was sent + lease. The other
+ * node takes over alone only when it has been awake, asking, and has heard nothing
+ * of the owner for lease + margin + LEASE_ALONE_ECHOES echoes. So two may own only
+ * if the arbiter answered the older one a question sent more than that many echoes
+ * after the newer one had last heard it: both saw the arbiter and not each other. A
+ * word that no agent renews runs out by itself, as with grants. Once it has run out
+ * only the heir's grants renew it.
  */
 #ifndef SIPFLIP_CORE_LEASE_H
 #define SIPFLIP_CORE_LEASE_H
@@ -77,7 +86,7 @@ struct lease_view {
 	struct mono ok;          /* last good OPTIONS answer */
 	uint32_t flags;          /* extra STATUS_* to say of ourselves: HUNG, CALLS_UP, SERVER_DEAD */
 	const struct peer *heir; /* ingress's record of the other data node; NULL on a witness */
-	bool arbiter_seen;       /* LEASE_ARBITER: lately */
+	struct mono arbiter;     /* LEASE_ARBITER: when the question that it answered last was sent */
 	bool vip_unclaimed;      /* LEASE_ARBITER: probed by ARP, nobody answered */
 	const struct echo_wake *wake;
 };
@@ -100,7 +109,7 @@ enum lease_action_type {
 	LEASE_SEND = 1,  /* msg, to msg.target */
 	LEASE_FENCE,     /* store 0; then state.flags without CLAIM */
 	LEASE_OWN,       /* store epoch, then compare-and-swap the word from 0 to until */
-	LEASE_EXTEND,    /* store until into a word that is not 0: FOREVER, or back to a finite lease */
+	LEASE_EXTEND,    /* move a word that is not 0 forward to until, or back from FOREVER; else nothing */
 	LEASE_EPOCH,     /* not owner: store the epoch recognised; never a lower one */
 	LEASE_FORWARD,   /* stale VIP traffic goes to node (0 = nobody) */
 	LEASE_ANNOUNCE,  /* gratuitous ARP, repeated */
@@ -151,6 +160,7 @@ struct lease {
 	struct msg resign;
 	struct mono resign_until;
 	struct mono resign_last;
+	bool alone;  /* OWNER of two voters whose heir grants nothing */
 	bool lapsed; /* OWNER whose word has run out */
 	struct mono lapsed_since;
 	uint64_t lapses;     /* since start */

@@ -7,6 +7,8 @@
 
 #include "lease_parts.h"
 
+#define RUN_OUT 1 /* a word that is over, and not that of who is fenced */
+
 static void resign(struct lease *lease, enum cause cause, const struct lease_view *view,
                    struct lease_actions *out)
 {
@@ -150,6 +152,21 @@ static bool peer_gives_nothing(const struct lease *lease, const struct lease_oth
 	return echo_silent(&peer->echo) || !(peer->flags & STATUS_OWNER);
 }
 
+/* Stays so through a stall of our own: only a grant ends it. */
+static void judge_heir(struct lease *lease, const struct lease_other *peer, const struct lease_view *view,
+                       struct lease_actions *out)
+{
+	int64_t since_grant_ns = view->now.ns - (int64_t)view->heir->last_grant_ns;
+
+	if (!lease->alone && peer_gives_nothing(lease, peer, view)) {
+		lease->alone = true;
+		lease_note(out, "peer silent: owner with no heir");
+	} else if (lease->alone && since_grant_ns <= ECHO_LOST_SILENT * lease->conf.echo_ns) {
+		lease->alone = false;
+		lease_note(out, "peer is back: owner by its grants again");
+	}
+}
+
 static void give_up(struct lease *lease, enum cause cause, struct lease_actions *out)
 {
 	lease_stop_owning(out);
@@ -181,12 +198,30 @@ static bool lapsed_for_long(const struct lease *lease, const struct lease_view *
 	       mono_diff(view->now, view->wake->awake_since) >= patience_ns;
 }
 
+/*
+ * Two voters: what the owner goes by but its heir's grants. Only hold makes a word
+ * endless; one that an agent of another mode left behind ends at once.
+ */
+static void go_without_grants(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
+{
+	bool hold = lease->conf.silence == LEASE_HOLD;
+	uint64_t granted = view->heir->grant_until_ns, asked = lease_arbiter_until(lease, view);
+
+	if (view->word == LEASE_FOREVER) {
+		if (!hold || (!lease->alone && granted > (uint64_t)view->now.ns))
+			lease_act(out, LEASE_EXTEND)->until = granted ? granted : RUN_OUT;
+	} else if (hold && lease->alone) {
+		lease_act(out, LEASE_EXTEND)->until = LEASE_FOREVER;
+	} else if (asked > view->word && !lease->lapsed) {
+		lease_act(out, LEASE_EXTEND)->until = asked;
+	}
+}
+
 void lease_owner_tick(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
 {
 	struct lease_other *peer = lease_other_data(lease);
 	uint64_t now = (uint64_t)view->now.ns;
 	bool lapsed = view->word <= now;
-	uint64_t granted = view->heir ? view->heir->grant_until_ns : 0;
 
 	if (lapsed && !lease->lapsed) {
 		lease->lapses++;
@@ -205,23 +240,16 @@ void lease_owner_tick(struct lease *lease, const struct lease_view *view, struct
 		give_up(lease, CAUSE_contest, out);
 		return;
 	}
-	if (lease->conf.silence == LEASE_HOLD || lease->conf.silence == LEASE_ARBITER) {
-		bool may_go_alone = lease->conf.silence == LEASE_HOLD || view->arbiter_seen;
-		bool alone = peer && peer_gives_nothing(lease, peer, view);
-
-		if (alone && may_go_alone && view->word != LEASE_FOREVER) {
-			lease_act(out, LEASE_EXTEND)->until = LEASE_FOREVER;
-			lease_note(out, "peer silent: owner with no heir");
-		} else if (view->word == LEASE_FOREVER && !alone && granted > now) {
-			lease_act(out, LEASE_EXTEND)->until = granted;
-			lease_note(out, "peer is back: owner by its grants again");
-		} else if (alone && !may_go_alone && (view->word == LEASE_FOREVER || lapsed)) {
-			lease_note(out, "neither peer nor arbiter is seen: gave up ownership");
-			give_up(lease, CAUSE_owner_silent, out);
-			lease->ask_after = mono_add(view->now, LEASE_PREFERENCE * lease->conf.lease_ns);
-			return;
-		}
+	if (peer && (lease->conf.silence == LEASE_HOLD || lease->conf.silence == LEASE_ARBITER))
+		judge_heir(lease, peer, view, out);
+	if (lease->conf.silence == LEASE_ARBITER && lease->alone && lapsed) {
+		/* whoever sees the arbiter may own by now: it asks for the service as anybody else */
+		lease_note(out, "neither peer nor arbiter was seen in time: gave up ownership");
+		give_up(lease, CAUSE_owner_silent, out);
+		return;
 	}
+	if (peer)
+		go_without_grants(lease, view, out);
 	if (!lapsed && lease->max_epoch > lease->epoch) {
 		/* voters that forgot made it the owner; the one that remembers would never grant it */
 		lease_note(out, "a voter knows a higher epoch: owner with a new one");

@@ -7,6 +7,8 @@
 
 #define LEASE_RESIGN_REPEAT_NS NS_PER_MS
 #define LEASE_PREFERENCE       4 /* leases: how much later the second node of a cold start asks */
+#define LEASE_ALONE_ECHOES     3 /* how much longer than any lease of the other one it waits to take over alone \
+	                          */
 
 /* lease.c */
 struct lease_action *lease_act(struct lease_actions *out, enum lease_action_type type);
@@ -17,6 +19,8 @@ struct lease_other *lease_other_data(struct lease *lease);
 bool lease_is_witness(const struct lease *lease);
 bool lease_muted(const struct lease *lease, struct mono now);
 bool lease_promise_runs(const struct lease *lease, struct mono now);
+/* Until when the arbiter's last answer lets this node own; 0 = it says nothing. */
+uint64_t lease_arbiter_until(const struct lease *lease, const struct lease_view *view);
 /* The vote of this node is that node's, of that incarnation, for a lease and a margin from now. */
 void lease_promise(struct lease *lease, uint8_t node, uint64_t epoch, uint64_t inc, struct mono now);
 uint64_t lease_epoch_after(const struct lease *lease, uint8_t owner);

@@ -261,6 +261,20 @@ static bool service_orphaned(struct lease *lease, const struct lease_view *view)
 	        (!(peer->flags & STATUS_OWNER) || lease->withholding));
 }
 
+/*
+ * The arbiter's answers may have renewed the owner's word for a while after we had
+ * heard the last of it, also when we had promised nothing: that is over now.
+ */
+static bool waited_for_owner(const struct lease *lease, const struct lease_other *peer,
+                             const struct lease_view *view)
+{
+	int64_t wait_ns = lease->conf.lease_ns + lease_margin_ns(lease->conf.lease_ns) +
+	                  LEASE_ALONE_ECHOES * lease->conf.echo_ns;
+
+	return mono_diff(view->now, peer->heard) >= wait_ns &&
+	       mono_diff(view->now, view->wake->awake_since) >= wait_ns;
+}
+
 /* Two voters and the other one is silent: what the operator chose. */
 static bool may_take_alone(struct lease *lease, const struct lease_view *view, struct lease_actions *out)
 {
@@ -272,7 +286,8 @@ static bool may_take_alone(struct lease *lease, const struct lease_view *view, s
 		return false;
 	if (lease->conf.silence == LEASE_HOLD)
 		return true;
-	if (!view->arbiter_seen)
+	if (lease_arbiter_until(lease, view) <= (uint64_t)view->now.ns ||
+	    !waited_for_owner(lease, peer, view))
 		return false;
 	if (!view->vip_unclaimed) {
 		lease_act(out, LEASE_PROBE_VIP);
@@ -320,7 +335,10 @@ void lease_data_tick(struct lease *lease, const struct lease_view *view, struct 
 	if (!lease->owner && mono_before(view->now, lease->ask_after))
 		return;
 	if (may_take_alone(lease, view, out)) {
-		lease_own(lease, lease_epoch_after(lease, lease->conf.self), LEASE_FOREVER,
+		uint64_t until =
+		        lease->conf.silence == LEASE_HOLD ? LEASE_FOREVER : lease_arbiter_until(lease, view);
+
+		lease_own(lease, lease_epoch_after(lease, lease->conf.self), until,
 		          lease->owner ? CAUSE_owner_silent : CAUSE_cold_start, out);
 		return;
 	}

@@ -17,7 +17,7 @@
 #include "addr.h"
 #include "filter.h"
 
-#define ARBITER_PATIENCE 4 /* intervals without an answer: not seen */
+#define ARBITER_PATIENCE 8 /* echoes without an answer: said to be not seen */
 
 /* Repetitions after the first, for neighbours that missed it or were in their lock time (1 s on Linux). */
 static const int64_t repeat_ns[] = {
@@ -91,7 +91,7 @@ int announcer_init(struct announcer *a, const struct config_service *service, co
 		a->arbiter_be[i] = addr_to_be32(&service->arbiter[i]);
 		build(&a->arbiter[i], iface->mac, self, a->arbiter_be[i]);
 	}
-	a->arbiter_interval_ns = 2 * service->echo_ns;
+	a->echo_ns = service->echo_ns;
 	a->arbiter_next = now;
 	return 0;
 }
@@ -164,9 +164,10 @@ void announcer_tick(struct announcer *a, struct mono now)
 		a->step++;
 	}
 	if (a->n_arbiter && !mono_before(now, a->arbiter_next)) {
+		arbiter_asked(&a->judged, now);
 		for (int i = 0; i < a->n_arbiter; i++)
 			put(a, &a->arbiter[i]);
-		a->arbiter_next = mono_add(now, a->arbiter_interval_ns);
+		a->arbiter_next = mono_add(now, a->ask_often ? a->echo_ns : 2 * a->echo_ns);
 	}
 }
 
@@ -259,8 +260,9 @@ void announcer_receive(struct announcer *a, struct mono now)
 			continue;
 		memcpy(&sender, arp.arp_spa, 4);
 		for (int k = 0; k < a->n_arbiter; k++)
-			if (sender == a->arbiter_be[k])
-				a->arbiter_seen = now;
+			if (sender == a->arbiter_be[k] && arp.arp_op == htons(ARPOP_REPLY) &&
+			    !memcmp(arp.arp_tha, a->mac, 6))
+				arbiter_answered(&a->judged, now);
 		if (sender == a->vip_be[0])
 			a->probe_answered = true;
 	}
@@ -291,6 +293,5 @@ bool announcer_unclaimed(const struct announcer *a, int64_t pause_ns, struct mon
 
 bool announcer_arbiter_seen(const struct announcer *a, struct mono now)
 {
-	return mono_is_set(a->arbiter_seen) &&
-	       mono_diff(now, a->arbiter_seen) < ARBITER_PATIENCE * a->arbiter_interval_ns;
+	return mono_is_set(a->judged.seen) && mono_diff(now, a->judged.seen) < ARBITER_PATIENCE * a->echo_ns;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arbiter.h"
 #include "config.h"
 #include "iface.h"
 #include "mono.h"
@@ -45,9 +46,10 @@ struct announcer {
 	struct mono defended;     /* the last answer or announcement */
 	uint64_t defences;
 	/* arbiter */
-	int64_t arbiter_interval_ns;
+	int64_t echo_ns;
+	bool ask_often; /* each echo, not each second one: the service lives by the answers */
 	struct mono arbiter_next;
-	struct mono arbiter_seen;
+	struct arbiter judged;
 	/* probe */
 	int probes;
 	struct mono probe_last;
@@ -93,6 +95,7 @@ void announcer_receive(struct announcer *a, struct mono now);
 void announcer_probe(struct announcer *a, int64_t pause_ns, struct mono now);
 /* Three probes went out, the last at least pause_ns ago, and nobody answered. */
 bool announcer_unclaimed(const struct announcer *a, int64_t pause_ns, struct mono now);
+/* For people; what an answer allows goes by judged.answered. */
 bool announcer_arbiter_seen(const struct announcer *a, struct mono now);
 
 #endif

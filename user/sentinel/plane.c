@@ -29,7 +29,7 @@ bool plane_extend(struct plane *plane, int service, uint64_t until_ns)
 	uint64_t word = plane_word(plane, service);
 
 	/* ingress may renew meanwhile: a few tries always suffice against one grant per echo */
-	for (int i = 0; i < 16 && word != LEASE_FENCED; i++)
+	for (int i = 0; i < 16 && word != LEASE_FENCED && (word < until_ns || word == LEASE_FOREVER); i++)
 		if (__atomic_compare_exchange_n(&plane->ownership[service].lease_until_ns, &word, until_ns,
 		                                false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			return true;

@@ -101,7 +101,7 @@ bool plane_server_alive(const struct plane *plane, uint32_t tgid);
 
 /* The kernel's own helpers for the word: compare-and-swap from 0; false if it was not 0. */
 bool plane_own(struct plane *plane, int service, uint64_t until_ns);
-/* Only if it is not 0. */
+/* Forward, or back from LEASE_FOREVER; never from 0. */
 bool plane_extend(struct plane *plane, int service, uint64_t until_ns);
 void plane_fence(struct plane *plane, int service);
 uint64_t plane_word(const struct plane *plane, int service);

@@ -108,7 +108,7 @@ struct lease_view service_view(const struct sentinel *s, const struct service *s
 	if (other)
 		view.heir = &s->plane.peers[svc->index * MAX_NODES + other];
 	if (svc->conf->on_peer_silence == SILENCE_ARBITER) {
-		view.arbiter_seen = announcer_arbiter_seen(&svc->announcer, now);
+		view.arbiter = svc->announcer.judged.answered;
 		view.vip_unclaimed = announcer_unclaimed(&svc->announcer, svc->conf->echo_ns, now);
 	}
 	return view;
@@ -367,6 +367,7 @@ void service_tick(struct sentinel *s, struct service *svc, struct mono now)
 		svc->was_healthy = healthy;
 	}
 	takeover_update(svc, state_of(s, svc));
+	svc->announcer.ask_often = svc->lease.alone;
 	announcer_tick(&svc->announcer, now);
 	if (contest_over(&svc->contest, now))
 		contest_calmed(svc);
