@@ -26,7 +26,9 @@
 #define PAUSE_LONGEST_NS (5 * NS_PER_S)
 #define NICE             (-10)           /* before ordinary work, behind all that is real-time */
 #define CALM_NS          (10 * NS_PER_S) /* having run that long, the pause starts small again */
-#define STOP_TURNS       100             /* of 10 ms: to leave what it knows, and end */
+#define HUNG_NS          (15 * NS_PER_S)
+#define HUNG_SURE_NS     NS_PER_S
+#define STOP_TURNS       100 /* of 10 ms: to leave what it knows, and end */
 #define KEEPSAKE_ENV     "SIPFLIP_CALLS_KEEPSAKE"
 /* a table takes 3 KiB of text for each dialog at most, docs/replica.md; memory is used where it is written */
 #define KEEPSAKE_A_DIALOG 4096LL
@@ -268,6 +270,8 @@ static void start(struct sentinel *s, struct mono now)
 	s->keeper.pid = pid;
 	s->keeper.link = pair[0];
 	s->keeper.started = now;
+	s->keeper.heard = now;
+	s->keeper.probes = false;
 	s->keeper.up = false;
 	for (int i = 0; i < s->n_service; i++)
 		if (s->service[i].here)
@@ -275,8 +279,28 @@ static void start(struct sentinel *s, struct mono now)
 	send_to(s, &go, sizeof(go));
 }
 
+/* One that probes says so each few ms. What it said while this process stood still is read before it is
+ * judged. */
+static void judge_silence(struct sentinel *s, struct mono now)
+{
+	struct keeper *k = &s->keeper;
+
+	if (!k->pid || (k->up && !k->probes) || mono_diff(now, k->heard) < HUNG_NS) {
+		k->silent_since = mono_ns(0);
+	} else if (!mono_is_set(k->silent_since)) {
+		k->silent_since = now;
+	} else if (mono_diff(now, k->silent_since) > HUNG_SURE_NS) {
+		log_error("event=call-keeper-hung pid=%d silent-s=%lld text=\"said nothing; it is killed and "
+		          "started again\"",
+		          k->pid, (long long)(mono_diff(now, k->heard) / NS_PER_S));
+		kill(k->pid, SIGKILL);
+		k->heard = now; /* its end is to be reaped */
+	}
+}
+
 void keeper_tick(struct sentinel *s, struct mono now)
 {
+	judge_silence(s, now);
 	if (s->has_plane && !s->keeper.pid && !s->quit && !mono_before(now, s->keeper.start_after))
 		start(s, now);
 }
@@ -363,13 +387,15 @@ void keeper_readable(struct sentinel *s)
 		}
 		if (n <= 0)
 			return;
+		s->keeper.heard = clock_now();
 		if ((size_t)n < sizeof(*head) || head->version != KEEPER_VERSION)
 			s->keeper.bad_messages++;
 		else if (head->type == KEEPER_HELLO)
 			came_up(s);
-		else if (head->type == KEEPER_HEALTH && fits(head, (size_t)n, sizeof(msg.health), s))
+		else if (head->type == KEEPER_HEALTH && fits(head, (size_t)n, sizeof(msg.health), s)) {
+			s->keeper.probes = true;
 			service_health(s, &s->service[head->service], &msg.health);
-		else if (head->type == KEEPER_CALLS && fits(head, (size_t)n, sizeof(msg.calls), s))
+		} else if (head->type == KEEPER_CALLS && fits(head, (size_t)n, sizeof(msg.calls), s))
 			s->service[head->service].calls = msg.calls;
 		else if (head->type == KEEPER_RESCUE && fits(head, (size_t)n, sizeof(msg.rescue), s))
 			takeover_rescue(&s->service[head->service], &msg.rescue);
