@@ -95,14 +95,14 @@ static void print_calls(const struct ctl_takeover *t, const struct client_list *
 		}
 		snprintf(call, sizeof(call), "call %" PRIu64, (uint64_t)o->call);
 		snprintf(answers, sizeof(answers), "%u/%u", o->status_a, o->status_b);
-		table_row(&table, 6, call, result_name(o->result), answers,
+		table_row(&table, 5, call, result_name(o->result), answers,
 		          o->done_ns >= o->started_ns && o->done_ns ? text_ns(o->done_ns - o->started_ns).s
 		                                                    : "-",
-		          o->call_id, o->text);
+		          o->text);
 	}
 	table_print(&table, 4);
 	if (left_out)
-		printf("    and %zu more (--json has all)\n", left_out);
+		printf("    and %zu more (--json has all, and their Call-IDs)\n", left_out);
 }
 
 static void print_takeover(const struct view *view, const struct ctl_takeover *t,
