@@ -44,6 +44,7 @@ static inline void node_key(struct world *w, uint32_t slot, struct siphash_key k
 
 static inline int node_setup(void **state)
 {
+	const void *test_case = *state;
 	struct world *w = calloc(1, sizeof(*w));
 	struct ingress_bpf *skel = ingress_bpf__open();
 	unsigned int i;
@@ -55,6 +56,7 @@ static inline int node_setup(void **state)
 	if (ingress_bpf__load(skel))
 		return -1;
 	w->skel = skel;
+	w->test_case = test_case;
 	w->destroy = node_destroy;
 	w->prog = bpf_program__fd(skel->progs.ingress);
 	world_open(w, skel->obj);

@@ -78,14 +78,12 @@ static inline struct flow leg_b(void)
 
 static inline int setup(void **state)
 {
-	const void *test_case = *state;
 	struct world *w;
 	struct ingress_bpf *skel;
 
 	if (node_setup(state))
 		return -1;
 	w = *state;
-	w->test_case = test_case;
 	skel = w->skel;
 	flows = map_memory(skel->maps.flows);
 	ports = map_memory(skel->maps.flow_ports);

@@ -217,16 +217,6 @@ static void grant(void **state)
 	assert_frame(w, &frame);
 }
 
-static int grant_setup(void **state)
-{
-	const struct grant_case *c = *state;
-	int rc = node_setup(state);
-
-	if (!rc)
-		((struct world *)*state)->test_case = c;
-	return rc;
-}
-
 static void replayed_grant_renews_nothing(void **state)
 {
 	struct world *w = *state;
@@ -371,8 +361,7 @@ static void udp_ports_are_swapped_and_the_udp_checksum_is_none(void **state)
 
 int main(void)
 {
-	enum { N = sizeof(grants) / sizeof(grants[0]), FIXED = 12 };
-	struct CMUnitTest tests[FIXED + N] = {
+	static const struct CMUnitTest single[] = {
 	        behaviour(echo_comes_back_as_reflection),
 	        behaviour(reflection_is_signed_with_the_key_of_the_echo),
 	        behaviour(echo_is_recorded),
@@ -386,10 +375,10 @@ int main(void)
 	        behaviour(ttl_of_the_reflection_is_64_and_its_checksum_good),
 	        behaviour(udp_ports_are_swapped_and_the_udp_checksum_is_none),
 	};
-	int i;
+	struct CMUnitTest tests[COUNT_OF(single) + COUNT_OF(grants)];
+	size_t n = COUNT_OF(single);
 
-	for (i = 0; i < N; i++)
-		tests[FIXED + i] = (struct CMUnitTest){grants[i].name, grant, grant_setup, node_teardown,
-		                                       (void *)&grants[i]};
+	memcpy(tests, single, sizeof(single));
+	add_cases(tests, n, grants, grant, node_setup, node_teardown);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

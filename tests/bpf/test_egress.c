@@ -336,11 +336,9 @@ static void judged(void **state)
 
 int main(void)
 {
-	enum { N = sizeof(cases) / sizeof(cases[0]) };
-	struct CMUnitTest tests[N];
-	int i;
+	struct CMUnitTest tests[COUNT_OF(cases)];
+	size_t n = 0;
 
-	for (i = 0; i < N; i++)
-		tests[i] = (struct CMUnitTest){cases[i].name, judged, setup, teardown, (void *)&cases[i]};
+	add_cases(tests, n, cases, judged, setup, teardown);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -337,16 +337,6 @@ static void gate(void **state)
 	assert_int_equal(node_word(w), word);
 }
 
-static int gate_setup(void **state)
-{
-	const struct gate_case *c = *state;
-	int rc = node_setup(state);
-
-	if (!rc)
-		((struct world *)*state)->test_case = c;
-	return rc;
-}
-
 static void contest_is_told_once_in_ten_milliseconds(void **state)
 {
 	struct world *w = *state;
@@ -412,16 +402,15 @@ static void full_event_ring_is_counted_and_the_frame_still_passes(void **state)
 
 int main(void)
 {
-	enum { N = sizeof(cases) / sizeof(cases[0]) };
-	struct CMUnitTest tests[N + 3] = {
+	static const struct CMUnitTest single[] = {
 	        behaviour(contest_is_told_once_in_ten_milliseconds),
 	        behaviour(first_packet_after_a_flip_is_told_once),
 	        behaviour(full_event_ring_is_counted_and_the_frame_still_passes),
 	};
-	int i;
+	struct CMUnitTest tests[COUNT_OF(single) + COUNT_OF(cases)];
+	size_t n = COUNT_OF(single);
 
-	for (i = 0; i < N; i++)
-		tests[3 + i] = (struct CMUnitTest){cases[i].name, gate, gate_setup, node_teardown,
-		                                   (void *)&cases[i]};
+	memcpy(tests, single, sizeof(single));
+	add_cases(tests, n, cases, gate, node_setup, node_teardown);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

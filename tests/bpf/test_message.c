@@ -192,16 +192,6 @@ static void bad_message(void **state)
 	assert_dropped(w, &in, c->reason);
 }
 
-static int bad_setup(void **state)
-{
-	const struct bad_case *c = *state;
-	int rc = node_setup(state);
-
-	if (!rc)
-		((struct world *)*state)->test_case = c;
-	return rc;
-}
-
 static void every_flipped_bit_is_noticed(void **state)
 {
 	struct world *w = *state;
@@ -449,8 +439,7 @@ static void no_mutation_moves_the_word_unless_the_tag_is_good(void **state)
 
 int main(void)
 {
-	enum { N = sizeof(bad) / sizeof(bad[0]), FIXED = 12 };
-	struct CMUnitTest tests[FIXED + N] = {
+	static const struct CMUnitTest single[] = {
 	        behaviour(every_flipped_bit_is_noticed),
 	        behaviour(key_that_is_in_no_slot_is_refused),
 	        behaviour(empty_slot_is_no_key),
@@ -464,10 +453,10 @@ int main(void)
 	        behaviour(tag_is_that_of_libsodium_for_many_messages_and_keys),
 	        behaviour(no_mutation_moves_the_word_unless_the_tag_is_good),
 	};
-	int i;
+	struct CMUnitTest tests[COUNT_OF(single) + COUNT_OF(bad)];
+	size_t n = COUNT_OF(single);
 
-	for (i = 0; i < N; i++)
-		tests[FIXED + i] = (struct CMUnitTest){bad[i].name, bad_message, bad_setup, node_teardown,
-		                                       (void *)&bad[i]};
+	memcpy(tests, single, sizeof(single));
+	add_cases(tests, n, bad, bad_message, node_setup, node_teardown);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,16 +249,6 @@ static void refused(void **state)
 	assert_memory_equal(&told, &resign, sizeof(told));
 }
 
-static int refused_setup(void **state)
-{
-	const struct refusal *c = *state;
-	int rc = node_setup(state);
-
-	if (!rc)
-		((struct world *)*state)->test_case = c;
-	return rc;
-}
-
 static void refusals_are_told_once_in_ten_milliseconds_but_all_counted(void **state)
 {
 	struct world *w = *state;
@@ -283,8 +273,7 @@ static void refusals_are_told_once_in_ten_milliseconds_but_all_counted(void **st
 
 int main(void)
 {
-	enum { N = sizeof(refusals) / sizeof(refusals[0]), FIXED = 9 };
-	struct CMUnitTest tests[FIXED + N] = {
+	static const struct CMUnitTest single[] = {
 	        behaviour(resign_flips_and_becomes_the_gratuitous_arp),
 	        behaviour(resign_under_the_second_key_is_accepted),
 	        behaviour(only_the_named_service_flips),
@@ -295,10 +284,10 @@ int main(void)
 	        behaviour(copy_of_a_resign_for_another_node_passes),
 	        behaviour(refusals_are_told_once_in_ten_milliseconds_but_all_counted),
 	};
-	int i;
+	struct CMUnitTest tests[COUNT_OF(single) + COUNT_OF(refusals)];
+	size_t n = COUNT_OF(single);
 
-	for (i = 0; i < N; i++)
-		tests[FIXED + i] = (struct CMUnitTest){refusals[i].name, refused, refused_setup,
-		                                       node_teardown, (void *)&refusals[i]};
+	memcpy(tests, single, sizeof(single));
+	add_cases(tests, n, refusals, refused, node_setup, node_teardown);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,6 @@ static struct bpf_map *steer_map;
 
 static int setup(void **state)
 {
-	const void *test_case = *state;
 	struct service_conf *conf;
 	struct ingress_bpf *skel;
 	struct world *w;
@@ -27,7 +26,6 @@ static int setup(void **state)
 	if (node_setup(state) || sodium_init() < 0)
 		return -1;
 	w = *state;
-	w->test_case = test_case;
 	skel = w->skel;
 	conf = &w->conf[SERVICE];
 	conf->sip_port[0] = SIP_PORT_1;
@@ -361,7 +359,7 @@ static void random_texts_are_read_as_the_plain_way_does(void **state)
 
 int main(void)
 {
-	static const struct CMUnitTest more[] = {
+	static const struct CMUnitTest single[] = {
 	        several(every_sip_port_is_steered),
 	        several(another_port_is_not_steered),
 	        several(port_0_is_no_sip_port),
@@ -378,13 +376,10 @@ int main(void)
 	        several(message_of_very_many_lines_passes),
 	        several(random_texts_are_read_as_the_plain_way_does),
 	};
-	enum { N = sizeof(cases) / sizeof(cases[0]), M = sizeof(more) / sizeof(more[0]) };
-	struct CMUnitTest tests[N + M];
-	int i;
+	struct CMUnitTest tests[COUNT_OF(single) + COUNT_OF(cases)];
+	size_t n = COUNT_OF(single);
 
-	for (i = 0; i < N; i++)
-		tests[i] =
-		        (struct CMUnitTest){cases[i].name, judged, setup, node_teardown, (void *)&cases[i]};
-	memcpy(tests + N, more, sizeof(more));
+	memcpy(tests, single, sizeof(single));
+	add_cases(tests, n, cases, judged, setup, node_teardown);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

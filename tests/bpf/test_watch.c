@@ -160,15 +160,6 @@ static void death(void **state)
 	assert_death(t, &child, c->type, c->arg, before);
 }
 
-static int death_setup(void **state)
-{
-	const struct death_case *c = *state;
-	int rc = setup(state);
-
-	((struct watch *)*state)->w.test_case = c;
-	return rc;
-}
-
 static void exit_of_many_threads_is_seen_once(void **state)
 {
 	struct watch *t = *state;
@@ -277,15 +268,6 @@ static void life(void **state)
 	no_event(t);
 }
 
-static int life_setup(void **state)
-{
-	const struct life_case *c = *state;
-	int rc = setup(state);
-
-	((struct watch *)*state)->w.test_case = c;
-	return rc;
-}
-
 static void death_of_a_stranger_is_nobodys_business(void **state)
 {
 	struct watch *t = *state;
@@ -331,20 +313,11 @@ int main(void)
 	        in_a_space(death_of_a_stranger_is_nobodys_business),
 	        in_a_space(agents_end_takes_away_what_the_server_last_answered),
 	};
-	enum {
-		SINGLE = sizeof(single) / sizeof(single[0]),
-		DEATHS = sizeof(deaths) / sizeof(deaths[0]),
-		LIVES = sizeof(lives) / sizeof(lives[0])
-	};
-	struct CMUnitTest tests[SINGLE + DEATHS + LIVES];
-	int i, n = SINGLE;
+	struct CMUnitTest tests[COUNT_OF(single) + COUNT_OF(deaths) + COUNT_OF(lives)];
+	size_t n = COUNT_OF(single);
 
 	memcpy(tests, single, sizeof(single));
-	for (i = 0; i < DEATHS; i++)
-		tests[n++] =
-		        (struct CMUnitTest){deaths[i].name, death, death_setup, teardown, (void *)&deaths[i]};
-	for (i = 0; i < LIVES; i++)
-		tests[n++] =
-		        (struct CMUnitTest){lives[i].name, life, life_setup, teardown, (void *)&lives[i]};
+	add_cases(tests, n, deaths, death, setup, teardown);
+	add_cases(tests, n, lives, life, setup, teardown);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ static inline void watch_endpoint(struct watch *t, uint32_t addr)
 
 static inline int setup(void **state)
 {
+	const void *test_case = *state;
 	struct watch *t = calloc(1, sizeof(*t));
 
 	assert_non_null(t);
@@ -41,6 +42,7 @@ static inline int setup(void **state)
 	t->skel->rodata->netns_cookie = space_cookie();
 	assert_return_code(watch_bpf__load(t->skel), errno);
 	world_open(&t->w, t->skel->obj);
+	t->w.test_case = test_case;
 	t->cgroup = space_cgroup();
 	assert_return_code(watch_bpf__attach(t->skel),
 	                   errno); /* the tracepoints; the next two need a cgroup */

@@ -24,7 +24,17 @@
 #include "frames.h"
 #include "sipflip/event.h"
 
-#define MAX_EVENTS 64
+#define MAX_EVENTS      64
+#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+
+/* A test for each case of a table, behind the n tests that are there; set-up finds the case in *state. */
+#define add_cases(tests, n, cases, function, setup_function, teardown_function)                              \
+	for (size_t case_ = 0; case_ < COUNT_OF(cases); case_++)                                             \
+		(tests)[(n)++] = (struct CMUnitTest)                                                         \
+		{                                                                                            \
+			(cases)[case_].name, function, setup_function, teardown_function,                    \
+			        (void *)&(cases)[case_]                                                      \
+		}
 
 struct world {
 	void *skel;
