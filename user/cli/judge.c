@@ -259,7 +259,8 @@ static void judge_calls(struct view_service *v, const struct ctl_instance *in)
 	} else if (s->verdict == HEALTH_OK && s->ok_age_ns != TEXT_NEVER && s->ok_age_ns > limit_ns) {
 		p = problem(v, "the call keeper here has said nothing for %s; calls are not followed",
 		            text_ns(s->ok_age_ns).s);
-		todo(p, "kill -9 %u: sipflipd starts it again, VIP and calls do not notice", in->calls_pid);
+		todo(p, "sipflipd restarts it after 15 s; or kill -9 %u now: VIP and calls do not notice",
+		     in->calls_pid);
 	} else if (!s->replica_up && !is_peer_gone(v)) {
 		p = problem(v, "the replica of the calls is not in step: a takeover would lose calls");
 		todo(p, "give it some seconds; else: do both call keepers run, does TCP replica-port pass?");
