@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define PACE_MS 5
 
@@ -187,12 +189,24 @@ void rescue_take_turns(struct rescue *rescue)
 		su_timer_set_interval(rescue->pace_timer, on_pace, (su_timer_arg_t *)rescue, PACE_MS);
 }
 
+/* Nobody needs them before the next takeover, and enter() writes all of a call. */
+static void give_pages_back(const struct rescue *rescue)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)rescue->calls + page - 1) & ~(page - 1);
+	uintptr_t to = (uintptr_t)(rescue->calls + rescue->n_calls) & ~(page - 1);
+
+	if (from < to)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 void rescue_forget_calls(struct rescue *rescue)
 {
 	uint32_t i;
 
 	for (i = 0; i < rescue->n_calls; i++)
 		rescue_call_forget(&rescue->calls[i]);
+	give_pages_back(rescue);
 	memset(rescue->call_of, 0, rescue->table->max * sizeof(*rescue->call_of));
 	rescue->n_calls = rescue->next_call = 0;
 }
