@@ -7,8 +7,9 @@
 
 #define LEASE_RESIGN_REPEAT_NS NS_PER_MS
 #define LEASE_PREFERENCE       4 /* leases: how much later the second node of a cold start asks */
-#define LEASE_ALONE_ECHOES     3 /* how much longer than any lease of the other one it waits to take over alone \
-	                          */
+#define LEASE_ALONE_ECHOES                                                                                   \
+	3 /* how much longer than any lease of the other one it waits to take over alone                     \
+	   */
 
 /* lease.c */
 struct lease_action *lease_act(struct lease_actions *out, enum lease_action_type type);

@@ -18,6 +18,7 @@
 #include "addr.h"
 #include "clock.h"
 #include "filter.h"
+#include "inbox.h"
 #include "log.h"
 #include "sentinel.h"
 
@@ -101,28 +102,16 @@ int loop_init(struct sentinel *s)
 	return err;
 }
 
-static void read_messages(struct sentinel *s)
+static void on_message(void *ctx, const struct msg *msg, struct mono now)
 {
-	uint8_t buf[sizeof(struct wire_msg) + 1];
-	struct msg msg;
+	struct sentinel *s = ctx;
 
-	for (int i = 0; i < 256; i++) {
-		ssize_t n = recv(s->udp, buf, sizeof(buf), MSG_DONTWAIT);
-
-		if (n < 0)
-			return;
-		if (msg_open(buf, (size_t)n, s->secrets->siphash, KEY_SLOTS, &msg) ||
-		    msg.service >= s->n_service || msg.sender == s->node) {
-			s->count.msg_bad++;
-			continue;
-		}
-		if (msg.config_tag != s->service[msg.service].lease.conf.config_tag) {
-			s->count.msg_mismatch++;
-			continue;
-		}
-		/* the time after its arrival: a promise that began before would be over too early */
-		service_message(s, &s->service[msg.service], &msg, clock_now());
-	}
+	if (msg->service >= s->n_service || msg->sender == s->node)
+		s->count.msg_bad++;
+	else if (msg->config_tag != s->service[msg->service].lease.conf.config_tag)
+		s->count.msg_mismatch++;
+	else
+		service_message(s, &s->service[msg->service], msg, now);
 }
 
 static void read_signals(struct sentinel *s, struct mono now)
@@ -175,7 +164,7 @@ static void urgent(struct sentinel *s, const struct epoll_event *ev, int n)
 		if (ev[i].data.u64 == FD_EVENTS)
 			plane_events(&s->plane);
 	/* always: an answer that waits in the socket must be seen before silence is judged */
-	read_messages(s);
+	s->count.msg_bad += inbox_read(s->udp, s->secrets->siphash, clock_now, on_message, s);
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u64 == FD_KEEPER)
 			keeper_readable(s);

@@ -8,37 +8,38 @@
 
 #include "clock.h"
 #include "plane_objects.h"
+#include "word.h"
 
 #define PLANE_CPUS 1024
 
+static __u64 *word_of(const struct plane *plane, int service)
+{
+	return (__u64 *)&plane->ownership[service].lease_until_ns;
+}
+
 uint64_t plane_word(const struct plane *plane, int service)
 {
-	return __atomic_load_n(&plane->ownership[service].lease_until_ns, __ATOMIC_ACQUIRE);
+	return word_read(word_of(plane, service));
 }
 
 bool plane_own(struct plane *plane, int service, uint64_t until_ns)
 {
-	uint64_t fenced = LEASE_FENCED;
-
-	return __atomic_compare_exchange_n(&plane->ownership[service].lease_until_ns, &fenced, until_ns,
-	                                   false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return word_own(word_of(plane, service), until_ns);
 }
 
 bool plane_extend(struct plane *plane, int service, uint64_t until_ns)
 {
-	uint64_t word = plane_word(plane, service);
-
-	/* ingress may renew meanwhile: a few tries always suffice against one grant per echo */
-	for (int i = 0; i < 16 && word != LEASE_FENCED && (word < until_ns || word == LEASE_FOREVER); i++)
-		if (__atomic_compare_exchange_n(&plane->ownership[service].lease_until_ns, &word, until_ns,
-		                                false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-			return true;
-	return false;
+	return word_extend(word_of(plane, service), until_ns);
 }
 
 void plane_fence(struct plane *plane, int service)
 {
-	__atomic_store_n(&plane->ownership[service].lease_until_ns, LEASE_FENCED, __ATOMIC_SEQ_CST);
+	word_fence(word_of(plane, service));
+}
+
+bool plane_recognise(struct plane *plane, int service, uint64_t epoch)
+{
+	return word_recognise(&plane->state[service].epoch, word_of(plane, service), epoch);
 }
 
 int plane_events_fd(const struct plane *plane)

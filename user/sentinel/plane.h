@@ -99,11 +99,11 @@ int plane_add_socket(struct plane *plane, uint64_t cookie, uint32_t tgid, uint64
 /* Is this process watched and not dead? */
 bool plane_server_alive(const struct plane *plane, uint32_t tgid);
 
-/* The kernel's own helpers for the word: compare-and-swap from 0; false if it was not 0. */
+/* The word and its epoch, see word.h. */
 bool plane_own(struct plane *plane, int service, uint64_t until_ns);
-/* Forward, or back from LEASE_FOREVER; never from 0. */
 bool plane_extend(struct plane *plane, int service, uint64_t until_ns);
 void plane_fence(struct plane *plane, int service);
 uint64_t plane_word(const struct plane *plane, int service);
+bool plane_recognise(struct plane *plane, int service, uint64_t epoch);
 
 #endif

@@ -77,9 +77,6 @@ struct keeper {
 	uint32_t restarts;
 	struct mono start_after;
 	struct mono started;
-	bool probes;              /* has told of a server's health, and goes on to */
-	struct mono heard;        /* its last message */
-	struct mono silent_since; /* for longer than it may be: seen first; unset = it talks */
 	int64_t pause_ns;
 	uint64_t send_failed;
 	uint64_t bad_messages;
@@ -151,7 +148,6 @@ void service_start(struct sentinel *s, struct service *svc, struct mono now);
 void service_tick(struct sentinel *s, struct service *svc, struct mono now);
 void service_message(struct sentinel *s, struct service *svc, const struct msg *msg, struct mono now);
 void service_event(struct sentinel *s, const struct event *event);
-void service_health(struct sentinel *s, struct service *svc, const struct keeper_health *health);
 /*
  * Planned: checks that it can be done, then lets the server finish what it has for
  * a moment before it resigns. 0; -EPERM not the owner; -EAGAIN the heir is not ready.
@@ -162,6 +158,9 @@ struct lease_view service_view(const struct sentinel *s, const struct service *s
 struct mono service_next(const struct service *svc);
 /* Once a second: is the data plane still there? */
 void service_check_plane(struct sentinel *s, struct service *svc);
+
+/* server.c: the SIP server of this node. */
+void service_health(struct sentinel *s, struct service *svc, const struct keeper_health *health);
 void service_find_servers(struct sentinel *s);
 
 /* takeover.c: the records behind `sipflip takeovers`. */

@@ -12,16 +12,14 @@
 
 #include "addr.h"
 #include "clock.h"
-#include "finder.h"
 #include "log.h"
 #include "sentinel.h"
+#include "service_parts.h"
 
-#define ARMED_NS (200 * NS_PER_MS) /* an agent that stopped turning is not armed for longer */
-/* what a node that lost the VIP tells its call keeper can wait: the new owner's server needs the CPU */
-#define CALM_NS     (50 * NS_PER_MS)
-#define DRAIN_NS    NS_PER_MS        /* many times what a server needs for one answer */
-#define HOLD_NS     (10 * NS_PER_MS) /* frames are held for at most that */
-#define PATIENCE_NS NS_PER_S         /* with an heir that is not ready at the end of a drain */
+#define ARMED_NS    (200 * NS_PER_MS) /* an agent that stopped turning is not armed for longer */
+#define DRAIN_NS    NS_PER_MS         /* many times what a server needs for one answer */
+#define HOLD_NS     (10 * NS_PER_MS)  /* frames are held for at most that */
+#define PATIENCE_NS NS_PER_S          /* with an heir that is not ready at the end of a drain */
 
 static const char *const reason_names[] = {
 #define REASON(name, help) #name,
@@ -34,56 +32,12 @@ const char *node_name(const struct sentinel *s, int node)
 	return node > 0 && node <= s->config.n_node ? s->config.node[node].name : "none";
 }
 
-static struct service_state *state_of(const struct sentinel *s, const struct service *svc)
-{
-	return svc->here ? &s->plane.state[svc->index] : NULL;
-}
-
 static int other_data_node(const struct sentinel *s, const struct service *svc)
 {
 	for (int i = 0; i < svc->conf->n_node; i++)
 		if (svc->conf->node[i] != s->node)
 			return svc->conf->node[i];
 	return 0;
-}
-
-/* Is the own server fit to serve, as far as OPTIONS and the kernel tell? */
-static enum cause server_ill(const struct sentinel *s, const struct service *svc)
-{
-	const struct service_state *state = state_of(s, svc);
-	bool alive = svc->server_tgid != 0;
-
-	if (svc->plane_broken)
-		return CAUSE_data_plane;
-	if (__atomic_load_n(&state->server_dead_ns, __ATOMIC_ACQUIRE))
-		return svc->death ? svc->death : CAUSE_server_exit;
-	if (!svc->conf->probe)
-		return alive ? CAUSE_none : CAUSE_server_absent;
-	switch (svc->health.verdict) {
-	case HEALTH_OK:
-		return CAUSE_none;
-	case HEALTH_HUNG:
-		return CAUSE_server_hung;
-	case HEALTH_REFUSED:
-		return CAUSE_server_refused;
-	default:
-		/* the call keeper restarts or was stalled: its silence is not the server's */
-		return svc->ever_ok ? CAUSE_none : CAUSE_server_absent;
-	}
-}
-
-/* Keeps ill, ill_since up to date; the first look at a death is its detection. */
-static void judge_server(const struct sentinel *s, struct service *svc, struct mono now)
-{
-	enum cause ill = svc->here ? server_ill(s, svc) : CAUSE_none;
-
-	if (ill == svc->ill)
-		return;
-	if (!svc->ill)
-		svc->ill_since = now;
-	svc->ill = ill;
-	if (!ill)
-		svc->ill_since = mono_ns(0);
 }
 
 struct lease_view service_view(const struct sentinel *s, const struct service *svc, struct mono now)
@@ -149,19 +103,6 @@ static void do_own(struct sentinel *s, struct service *svc, const struct lease_a
 		         svc->conf->name);
 }
 
-/*
- * Not over an epoch that ingress stores in this very moment with a RESIGN it accepts;
- * and never a lower one, or a repeated RESIGN of a while ago would be new again.
- */
-static void recognise(struct sentinel *s, struct service *svc, uint64_t epoch)
-{
-	__u64 *stored = &state_of(s, svc)->epoch;
-	__u64 known = __atomic_load_n(stored, __ATOMIC_ACQUIRE);
-
-	if (epoch > known && plane_word(&s->plane, svc->index) == LEASE_FENCED)
-		__atomic_compare_exchange_n(stored, &known, epoch, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-}
-
 static void carry_out(struct sentinel *s, struct service *svc, const struct lease_actions *out,
                       struct mono now)
 {
@@ -192,7 +133,7 @@ static void carry_out(struct sentinel *s, struct service *svc, const struct leas
 			plane_extend(&s->plane, svc->index, a->until);
 			break;
 		case LEASE_EPOCH:
-			recognise(s, svc, a->epoch);
+			plane_recognise(&s->plane, svc->index, a->epoch);
 			break;
 		case LEASE_FORWARD:
 			state->forward_to = a->node;
@@ -251,8 +192,8 @@ static void publish(struct sentinel *s, struct service *svc, const struct lease_
 	}
 }
 
-static void finish(struct sentinel *s, struct service *svc, const struct lease_actions *out,
-                   struct lease_view *view)
+void service_finish(struct sentinel *s, struct service *svc, const struct lease_actions *out,
+                    struct lease_view *view)
 {
 	carry_out(s, svc, out, view->now);
 	if (svc->here)
@@ -314,7 +255,7 @@ static void end_drain(struct sentinel *s, struct service *svc, struct mono now)
 	int err = lease_hand_over(&svc->lease, svc->drain_cause, &view, &out);
 
 	if (!err)
-		finish(s, svc, &out, &view);
+		service_finish(s, svc, &out, &view);
 	if (err == -EAGAIN && age_ns < HOLD_NS) {
 		svc->drain_next = mono_add(now, DRAIN_NS / 4);
 		return;
@@ -353,10 +294,10 @@ void service_tick(struct sentinel *s, struct service *svc, struct mono now)
 		end_drain(s, svc, now);
 	if (svc->here)
 		announcer_receive(&svc->announcer, now);
-	judge_server(s, svc, now);
+	server_judge(s, svc, now);
 	view = service_view(s, svc, now);
 	lease_tick(&svc->lease, &view, &out);
-	finish(s, svc, &out, &view);
+	service_finish(s, svc, &out, &view);
 
 	if (!svc->here)
 		return;
@@ -385,7 +326,7 @@ void service_message(struct sentinel *s, struct service *svc, const struct msg *
 	struct lease_view view = service_view(s, svc, now);
 
 	lease_receive(&svc->lease, msg, &view, &out);
-	finish(s, svc, &out, &view);
+	service_finish(s, svc, &out, &view);
 }
 
 int service_hand_over(struct sentinel *s, struct service *svc, enum cause cause, struct mono now)
@@ -419,42 +360,6 @@ void service_held(struct sentinel *s, const struct held_frame *frame)
 	svc->held_sent++;
 }
 
-/* The kernel saw the server go: the one path that must be short. */
-static void server_died(struct sentinel *s, struct service *svc, enum cause cause, const struct event *event)
-{
-	struct lease_actions out = {0};
-	struct lease_view view;
-	struct mono now = clock_now();
-
-	if (!svc->death)
-		svc->death = cause;
-	if (!svc->ill) {
-		svc->ill = svc->death;
-		svc->ill_since = mono_ns((int64_t)event->at_ns);
-	}
-	view = service_view(s, svc, now);
-	lease_server_ill(&svc->lease, &view, &out);
-	finish(s, svc, &out, &view);
-
-	log_warn("service=%s event=server-died cause=\"%s\" pid=%u arg=%llu seen-after-us=%lld",
-	         svc->conf->name, cause_text(cause), event->tgid, (unsigned long long)event->arg,
-	         (long long)(now.ns - (int64_t)event->at_ns) / 1000);
-	if (svc->server_tgid == event->tgid)
-		svc->server_tgid = 0;
-	svc->tell_keeper_at = mono_add(now, CALM_NS);
-}
-
-static void server_bound(struct sentinel *s, struct service *svc, const struct event *event)
-{
-	svc->server_tgid = event->tgid;
-	svc->death = CAUSE_none;
-	svc->ever_ok = false;
-	svc->health.verdict = HEALTH_UNKNOWN;
-	__atomic_store_n(&s->plane.state[svc->index].server_dead_ns, 0, __ATOMIC_RELEASE);
-	log_info("service=%s event=server-bound pid=%u", svc->conf->name, event->tgid);
-	keeper_server(s, svc, true);
-}
-
 static void flipped_by_resign(struct sentinel *s, struct service *svc, const struct event *event)
 {
 	struct lease_actions out = {0};
@@ -464,7 +369,7 @@ static void flipped_by_resign(struct sentinel *s, struct service *svc, const str
 	if (msg_open(&event->msg, sizeof(event->msg), s->secrets->siphash, KEY_SLOTS, &msg))
 		return;
 	lease_resigned_to_us(&svc->lease, &msg, &view, &out);
-	finish(s, svc, &out, &view);
+	service_finish(s, svc, &out, &view);
 	takeover_resigned_to_us(svc, &msg);
 }
 
@@ -523,34 +428,6 @@ void service_event(struct sentinel *s, const struct event *event)
 			event_for(s, &s->service[i], event);
 }
 
-void service_health(struct sentinel *s, struct service *svc, const struct keeper_health *health)
-{
-	struct service_state *state = state_of(s, svc);
-	struct lease_actions out = {0};
-	struct lease_view view;
-	struct mono now = clock_now();
-
-	if (!svc->here)
-		return;
-	svc->health = *health;
-	if (health->verdict == HEALTH_HUNG || health->verdict == HEALTH_REFUSED)
-		svc->ever_ok = false;
-	if (health->verdict == HEALTH_OK) {
-		svc->ever_ok = true;
-		/* it answered after its "death": a second process serves, or a socket was renewed */
-		if (state->server_dead_ns && health->ok_ns > state->server_dead_ns + 100 * NS_PER_MS) {
-			__atomic_store_n(&state->server_dead_ns, 0, __ATOMIC_RELEASE);
-			svc->death = CAUSE_none;
-		}
-	}
-	judge_server(s, svc, now);
-	if (!svc->ill || svc->lease.state != LEASE_owner)
-		return;
-	view = service_view(s, svc, now);
-	lease_server_ill(&svc->lease, &view, &out);
-	finish(s, svc, &out, &view);
-}
-
 struct mono service_next(const struct service *svc)
 {
 	struct mono next = lease_next(&svc->lease), due;
@@ -578,55 +455,4 @@ void service_check_plane(struct sentinel *s, struct service *svc)
 		        "fences the VIP here; take it off the interface, mend that, restart sipflipd\"",
 		        svc->conf->name, svc->iface.name, strerror(-err));
 	svc->plane_broken = err < 0;
-}
-
-static bool serves(const struct config_service *c, const struct finder_socket *sock)
-{
-	static const struct inaddr16 any;
-	bool ours = addr_equal(&sock->addr, &any);
-
-	ours |= addr_is_v4(&sock->addr) && addr_to_be32(&sock->addr) == 0;
-	for (int i = 0; i < c->n_vip; i++)
-		ours |= addr_equal(&sock->addr, &c->vip[i].addr);
-	if (!ours)
-		return false;
-	for (int i = 0; i < c->n_sip; i++)
-		if (c->sip_port[i] == sock->port)
-			return true;
-	return false;
-}
-
-void service_find_servers(struct sentinel *s)
-{
-	static struct finder_socket found[FINDER_MAX];
-	uint16_t ports[MAX_SERVICES * CONFIG_SIP];
-	int n_ports = 0, n;
-
-	for (int i = 0; i < s->n_service; i++)
-		for (int p = 0; s->service[i].here && p < s->service[i].conf->n_sip; p++)
-			ports[n_ports++] = s->service[i].conf->sip_port[p];
-	n = finder_run(ports, n_ports, found);
-	if (n < 0)
-		log_warn("event=finder error=\"%s\" text=\"servers that run already are watched by OPTIONS "
-		         "only\"",
-		         strerror(-n));
-	for (int f = 0; f < n; f++) {
-		uint64_t services = 0;
-
-		for (int i = 0; i < s->n_service; i++) {
-			struct service *svc = &s->service[i];
-
-			if (!svc->here || !serves(svc->conf, &found[f]))
-				continue;
-			services |= 1ULL << i;
-			svc->server_tgid = found[f].tgid[0];
-			s->plane.state[i].server_dead_ns = 0;
-		}
-		if (!services)
-			continue;
-		plane_add_socket(&s->plane, found[f].cookie, found[f].tgid[0], services);
-		for (int t = 0; t < 8 && found[f].tgid[t]; t++)
-			plane_add_server(&s->plane, found[f].tgid[t], services);
-		log_info("event=server-found pid=%u port=%u", found[f].tgid[0], found[f].port);
-	}
 }
