@@ -71,25 +71,12 @@ static int on_ready(su_root_magic_t *magic, su_wait_t *wait, su_wakeup_arg_t *ar
 int capture_open(su_root_t *root, int map_fd, capture_fn *fn, void *context, struct capture **ret)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
-	int err;
 
 	if (!capture)
 		return -ENOMEM;
 	*capture = (struct capture){.root = root, .map_fd = map_fd, .fn = fn, .context = context};
-	capture->ring = ring_buffer__new(map_fd, on_record, capture, NULL);
-	if (!capture->ring) {
-		err = errno ? -errno : -EINVAL;
-		goto out;
-	}
-	if (su_wait_create(capture->wait, ring_buffer__epoll_fd(capture->ring), SU_WAIT_IN) < 0) {
-		err = -errno;
-		goto out;
-	}
 	*ret = capture;
 	return 0;
-out:
-	capture_close(capture);
-	return err;
 }
 
 /* The ring's first page is its reader's, the second the kernel's. */
@@ -123,6 +110,22 @@ static int go_back(struct capture *capture)
 	return 0;
 }
 
+/* After going back: what is there then wakes the loop. Behind a reader's back nothing would, ever. */
+static int open_ring(struct capture *capture)
+{
+	capture->ring = ring_buffer__new(capture->map_fd, on_record, capture, NULL);
+	if (!capture->ring)
+		return errno ? -errno : -EINVAL;
+	if (su_wait_create(capture->wait, ring_buffer__epoll_fd(capture->ring), SU_WAIT_IN) < 0)
+		return -errno;
+	capture->registered =
+	        su_root_register(capture->root, capture->wait, on_ready, (su_wakeup_arg_t *)capture, 0);
+	if (capture->registered > 0)
+		return 0;
+	capture->registered = 0;
+	return -ENOMEM;
+}
+
 int capture_begin(struct capture *capture, struct mono now)
 {
 	int err;
@@ -131,15 +134,8 @@ int capture_begin(struct capture *capture, struct mono now)
 		return 0;
 	err = map_page(capture);
 	err = err ? err : go_back(capture);
-	if (err)
-		return err;
 	capture->mark_at = mono_add(now, MARK_NS);
-	capture->registered =
-	        su_root_register(capture->root, capture->wait, on_ready, (su_wakeup_arg_t *)capture, 0);
-	if (capture->registered > 0)
-		return 0;
-	capture->registered = 0;
-	return -ENOMEM;
+	return err ? err : open_ring(capture);
 }
 
 void capture_tick(struct capture *capture, struct mono now)

@@ -20,7 +20,7 @@ struct capture;
  */
 typedef void capture_fn(void *context, const struct capture_record *record);
 
-/* map_fd stays the caller's and open. 0, or -errno of libbpf. Nothing is read yet. */
+/* map_fd stays the caller's and open. 0 or -ENOMEM. Nothing is read yet. */
 int capture_open(su_root_t *root, int map_fd, capture_fn *fn, void *context, struct capture **ret);
 
 /*
