@@ -77,6 +77,9 @@ struct keeper {
 	uint32_t restarts;
 	struct mono start_after;
 	struct mono started;
+	bool probes;              /* has told of a server's health, and goes on to */
+	struct mono heard;        /* its last message */
+	struct mono silent_since; /* for longer than it may be: seen first; unset = it talks */
 	int64_t pause_ns;
 	uint64_t send_failed;
 	uint64_t bad_messages;
