@@ -84,6 +84,15 @@ static void calling_server_reverses_record_routes_of_the_2xx(void **state)
 	assert_string_equal(feed(answer)->route, "<sip:p3;lr>,\"a, b\" <sip:p2;a=1,2;lr>,<sip:p1;lr>");
 }
 
+static void quote_within_an_address_hides_no_comma_after_it(void **state)
+{
+	struct sip_event answer = event(false, SIP_VERB_INVITE, 200, 1, "near", "far");
+
+	feed(event(true, SIP_VERB_INVITE, 0, 1, "near", NULL));
+	answer.record_route = "<sip:p1;x=\";lr>,<sip:p2;lr>";
+	assert_string_equal(feed(answer)->route, "<sip:p2;lr>,<sip:p1;x=\";lr>");
+}
+
 static void re_invite_does_not_change_the_route_set(void **state)
 {
 	struct sip_event again = event(false, SIP_VERB_INVITE, 0, 2, "far", "near");
@@ -372,6 +381,7 @@ int main(void)
 	        T(request_with_an_old_cseq_is_counted_and_changes_nothing),
 	        T(called_server_keeps_record_routes_in_order),
 	        T(calling_server_reverses_record_routes_of_the_2xx),
+	        T(quote_within_an_address_hides_no_comma_after_it),
 	        T(re_invite_does_not_change_the_route_set),
 	        T(target_and_flow_follow_the_phone),
 	        T(invite_that_forks_makes_a_dialog_for_each_tag),

@@ -152,6 +152,14 @@ static void route_set_that_is_too_long_is_none_in_either_role(void **state)
 	assert_true(strlen(d->route) < DIALOG_ROUTE_LEN);
 }
 
+static void answer_to_an_invite_that_was_missed_is_no_fork_of_an_earlier_one(void **state)
+{
+	calls(1);
+	feed(event(false, SIP_VERB_INVITE, 200, 7, "near", "other"));
+	assert_int_equal(table.counters.dialog_forked, 0);
+	assert_int_equal(table.counters.dialog_unknown, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +174,7 @@ int main(void)
 	        T(only_the_phones_own_word_says_what_it_supports),
 	        T(phone_that_has_not_answered_is_where_the_server_sent_the_invite),
 	        T(route_set_that_is_too_long_is_none_in_either_role),
+	        T(answer_to_an_invite_that_was_missed_is_no_fork_of_an_earlier_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
