@@ -89,10 +89,10 @@ def read_csv(path):
 class TestServer:
     """tests/tools/b2bserver on a node, bound to the VIP also while another node has it."""
 
-    def __init__(self, lab, node, pair, scratch):
+    def __init__(self, lab, node, pair, scratch, ports="10000-59999"):
         # Before ordinary processes, as `freeswitch -rp`.
         argv = ["chrt", "--rr", "1", f"{lab.build}/tools/b2bserver", "--name", node, "--pair", pair,
-                "--callee", f"{ADDRESS['p2']}:5060", f"{lab.vip}:5060"]
+                "--rtp", ports, "--callee", f"{ADDRESS['p2']}:5060", f"{lab.vip}:5060"]
         self.process = Process(lab.netns(node), argv, f"{lab.dir}/server-{node}.log", cwd=scratch,
                                stdout=subprocess.PIPE)
         read_line(self.process.popen.stdout, f"the test server on {node} to listen", 10)
