@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define PAGE_BYTES 16384
 #define STEP       32 /* between one size and the next */
@@ -54,10 +53,8 @@ struct text_pool *text_pool_new(size_t bytes)
 	/* a page of each size may be all but empty, and none is used to its end */
 	pool->n_pages = (uint32_t)(bytes / (PAGE_BYTES - LARGEST) + SIZES);
 	pool->pages = calloc(pool->n_pages, sizeof(*pool->pages));
-	pool->at = mmap(NULL, (size_t)pool->n_pages * PAGE_BYTES, PROT_READ | PROT_WRITE,
-	                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (pool->at == MAP_FAILED)
-		pool->at = NULL;
+	/* large: the heap maps it apart, and it takes memory as it is touched */
+	pool->at = calloc(pool->n_pages, PAGE_BYTES);
 	pool->free = NIL;
 	memset(pool->room, 0xff, sizeof(pool->room));
 	if (!pool->pages || !pool->at) {
@@ -71,8 +68,7 @@ void text_pool_free(struct text_pool *pool)
 {
 	if (!pool)
 		return;
-	if (pool->at)
-		munmap(pool->at, (size_t)pool->n_pages * PAGE_BYTES);
+	free(pool->at);
 	free(pool->pages);
 	free(pool);
 }
