@@ -188,6 +188,11 @@ static void nodes_and_witness_are_judged(void **state)
 	        "f.conf:8: witness \"b\" is also one of nodes; name a third machine");
 	refused(SERVICE("\twitness = \"x\""),
 	        "f.conf:8: witness: there is no node \"x\"; add node \"x\" { address = ... }");
+	refused(SERVICE("\twitness = \"w\"") "service \"second\" {\n\tinterface = \"eth0\"\n\tvip = { "
+	                                     "\"10.9.0.101\" }\n\tnodes = { \"a\", \"w\" }\n\twitness "
+	                                     "= \"b\"\n}\n",
+	        "f.conf:4: witness \"w\" of service \"pbx\" serves \"second\"; name a machine as the witness "
+	        "that serves nothing");
 }
 
 static void ports_and_numbers_are_judged(void **state)

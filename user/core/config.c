@@ -259,6 +259,30 @@ static int take_node(struct config_parser *p, cfg_t *section)
 	return 0;
 }
 
+static bool serves(const struct config_service *service, int node)
+{
+	for (int i = 0; i < service->n_node; i++)
+		if (service->node[i] == node)
+			return true;
+	return false;
+}
+
+/* A witness has no data plane; a node that serves has one, and it takes its own services' messages only. */
+static int refuse_serving_witness(struct config_parser *p)
+{
+	const struct config *c = p->config;
+
+	for (int w = 0; w < c->n_service; w++)
+		for (int s = 0; c->service[w].witness && s < c->n_service; s++)
+			if (serves(&c->service[s], c->service[w].witness))
+				return config_fail(p, c->service[w].line,
+				                   "witness \"%s\" of service \"%s\" serves \"%s\"; name a "
+				                   "machine as the witness that serves nothing",
+				                   c->node[c->service[w].witness].name, c->service[w].name,
+				                   c->service[s].name);
+	return 0;
+}
+
 static int take_all(struct config_parser *p)
 {
 	if (take_globals(p))
@@ -274,7 +298,7 @@ static int take_all(struct config_parser *p)
 			return -EINVAL;
 	if (!p->config->n_service)
 		return config_fail(p, p->root->line, "there is no service; add service \"pbx\" { ... }");
-	return 0;
+	return refuse_serving_witness(p);
 }
 
 int config_parse(const char *text, const char *file, struct config *ret, struct config_error *ret_error)

@@ -105,8 +105,8 @@ struct config_error {
 /*
  * Parses `text` (NUL-terminated; `file` only names it in errors) and checks
  * everything that can be checked without a machine: unknown keys, types, ranges,
- * names that do not exist, VIPs used twice, witness that is also a data node,
- * lease below 3 echoes, arbiter mode without arbiter, ports used twice, calls'
+ * names that do not exist, VIPs used twice, witness that serves, be it another
+ * service, lease below 3 echoes, arbiter mode without arbiter, ports used twice, calls'
  * settings that exclude each other.
  * Returns 0, or -EINVAL with *ret_error set and *ret untouched.
  */
