@@ -83,6 +83,11 @@ static bool inject(struct sim *s, enum fault fault)
 			sim_stall(s, i, sim_rnd(s, (uint32_t)(sim_rnd(s, 2) ? lease : 4 * lease)));
 		}
 		return true;
+	case FAULT_slow_kind: /* messages of one kind take longer than all others */
+		s->slow_type = (uint8_t)(sim_rnd(s, 2) ? WIRE_VOTE_REQ + sim_rnd(s, 4) : 0);
+		s->slow_ns = sim_rnd(s, (uint32_t)lease);
+		sim_say(s, "messages of kind %d take %.3f ms more", s->slow_type, (double)s->slow_ns / 1e6);
+		return s->slow_type != 0;
 	case FAULT_heal:
 		for (int m = SIM_A; m <= SIM_W; m++)
 			s->cut[i][m] = s->cut[m][i] = false;
@@ -182,7 +187,7 @@ static int calm_down(struct sim *s)
 			sim_agent_start(s, i);
 		n->turn_due = s->real;
 	}
-	s->loss_pct = s->dup_pct = 0;
+	s->loss_pct = s->dup_pct = s->slow_type = 0;
 	s->delay_max_ns = s->node[SIM_A].conf.echo_ns / 50;
 	sim_say(s, "calm from here on; gone for good: %d", gone);
 	return gone;

@@ -15,6 +15,7 @@
 	X(cut_both_ways)                                                                                     \
 	X(cut_one_way)                                                                                       \
 	X(cut_off)                                                                                           \
+	X(slow_kind)                                                                                         \
 	X(heal)                                                                                              \
 	X(loss_and_delay)                                                                                    \
 	X(agent_stall)                                                                                       \

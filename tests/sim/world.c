@@ -215,6 +215,7 @@ void sim_fly(struct sim *s, int from, int to, const struct msg *msg)
 		struct sim_flying f = {.id = s->ids++, .to = to, .msg = *msg};
 
 		f.due = s->real + NETWORK_NS + sim_rnd(s, (uint32_t)s->delay_max_ns + 1);
+		f.due += msg->type == s->slow_type ? s->slow_ns : 0;
 		put(s, &f);
 	}
 }

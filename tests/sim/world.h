@@ -72,6 +72,8 @@ struct sim {
 	bool cut[4][4]; /* one-way: from, to */
 	int loss_pct, dup_pct;
 	int64_t delay_max_ns;
+	uint8_t slow_type; /* messages of this kind take slow_ns more; 0 = none */
+	int64_t slow_ns;
 	struct sim_flying flying[SIM_FLYING]; /* a heap by due, id */
 	int n_flying;
 	uint64_t ids, rng, steps, lost_full;
