@@ -236,9 +236,9 @@ inline not_candidate(n)
 #define by_resign() taker = NOBODY
 #define heard_of(v) if :: v < 2 -> wait[v] = WAIT :: else fi
 #else
-#define by_grant(n)
-#define by_resign()
-#define heard_of(v)
+#define by_grant(n) skip
+#define by_resign() skip
+#define heard_of(v) skip
 #endif
 /* lease_follow() */
 inline follow(v, ep)
