@@ -154,16 +154,27 @@ static void close_agent(struct rescue *rescue)
 }
 
 /* Ringing and joined calls know their own; the rest is in a dialog, or is refused. */
-static int on_request(struct rescue *rescue, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip)
+static void on_request(struct rescue *rescue, msg_t *msg, sip_t *sip)
 {
-	if (rescue_ring_request(rescue, irq, sip) || rescue_join_request(rescue, irq, sip))
-		return 0;
-	return rescue_on_request(rescue, leg, irq, sip);
+	nta_incoming_t *irq = nta_incoming_create(rescue->agent, NULL, msg, sip, TAG_END());
+	int status;
+
+	if (!irq || rescue_ring_request(rescue, irq, sip) || rescue_join_request(rescue, irq, sip))
+		return;
+	status = rescue_on_request(rescue, irq, sip);
+	if (!status)
+		return;
+	nta_incoming_treply(irq, status, NULL, TAG_END());
+	nta_incoming_destroy(irq);
 }
 
-/* Only responses without a transaction come here: requests have the default leg. */
-static int on_stray(struct rescue *rescue, nta_agent_t *agent, msg_t *msg, sip_t *sip)
+/* What belongs to no transaction yet. */
+static int on_message(struct rescue *rescue, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 {
+	if (sip && sip->sip_request) {
+		on_request(rescue, msg, sip);
+		return 0;
+	}
 	if (sip && sip->sip_status && !rescue_ring_response(rescue, msg, sip) &&
 	    !rescue_pass_response(rescue, msg, sip))
 		rescue->counters.rescue_stray_response++;
@@ -189,12 +200,14 @@ static int open_agent(struct rescue *rescue)
 	snprintf(url, sizeof(url), "sip:%s:%u;transport=udp", host, rescue->conf.rescue_port);
 	name_agent(rescue, host);
 	errno = 0;
-	rescue->agent =
-	        nta_agent_create(rescue->root, (url_string_t *)url, on_stray, rescue, NTATAG_UA(1),
-	                         NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), TPTAG_STUN_SERVER(0), TAG_END());
+	/* Stateless: nta's legs would refuse the PRACKs of what the dead server sent, so on_request makes the
+	 * transactions. */
+	rescue->agent = nta_agent_create(rescue->root, (url_string_t *)url, on_message, rescue, NTATAG_UA(1),
+	                                 NTATAG_STATELESS(1), NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0),
+	                                 TPTAG_STUN_SERVER(0), TAG_END());
 	if (!rescue->agent)
 		return errno ? -errno : -EADDRNOTAVAIL;
-	rescue->leg = nta_leg_tcreate(rescue->agent, on_request, rescue, NTATAG_NO_DIALOG(1), TAG_END());
+	rescue->leg = nta_leg_tcreate(rescue->agent, NULL, NULL, NTATAG_NO_DIALOG(1), TAG_END());
 	if (!rescue->leg) {
 		close_agent(rescue);
 		return -ENOMEM;

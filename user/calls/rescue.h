@@ -107,6 +107,7 @@ const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i
 	X(rescue_ring_timeout, "ringing calls that nobody answered in time")                                 \
 	X(rescue_ring_cancels, "CANCELs sent to callees")                                                    \
 	X(rescue_ring_pracks, "reliable 1xx of callees acknowledged")                                        \
+	X(rescue_ring_pracked, "PRACKs of callers for reliable 1xx of the dead server answered")             \
 	X(rescue_ring_unwanted, "callees that answered when nobody waited for them: BYE")                    \
 	X(rescue_ring_challenged,                                                                            \
 	  "ringing calls refused because a callee wants the dead server's credentials")                      \

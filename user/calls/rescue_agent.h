@@ -81,7 +81,7 @@ struct rescue {
 	char via[96];        /* the same as sent-by: "SIP/2.0/UDP 10.9.0.100:5060" */
 	char vip[46];        /* as text, for SDP */
 	nta_agent_t *agent;
-	nta_leg_t *leg; /* default leg: every request at the rescue port */
+	nta_leg_t *leg; /* of no dialog: what requests inside the table's dialogs are made with */
 	su_timer_t *bind_timer;
 	su_timer_t *pace_timer;
 	su_timer_t *second_timer;
@@ -133,6 +133,8 @@ nta_outgoing_t *rescue_send_request(struct rescue *rescue, struct dialog *dialog
 nta_outgoing_t *rescue_send(struct rescue *rescue, struct dialog *dialog, sip_method_t method,
                             const char *name, uint32_t cseq, const char *sdp, size_t sdp_len,
                             nta_response_f *callback, void *magic);
+/* A callback for what is not waited for: lets go of it with its final response. */
+int rescue_quiet(void *magic, nta_outgoing_t *orq, const sip_t *sip);
 /* Acknowledges the 2xx of *invite with the INVITE's CSeq and lets go of it. */
 void rescue_ack(struct rescue *rescue, struct dialog *dialog, nta_outgoing_t **invite, uint32_t cseq,
                 const char *sdp, size_t sdp_len);
@@ -182,8 +184,8 @@ void rescue_timer_stop(struct rescue *rescue);
 
 /* --- rescue_pass.c: requests of a known dialog at the rescue port ------------------- */
 
-/* As a callback of nta: 0 = taken, else the status to answer with. ACKs come here, too. */
-int rescue_on_request(struct rescue *rescue, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip);
+/* 0 = taken, else the status to answer with. ACKs come here, too. */
+int rescue_on_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip);
 /* A response that no transaction of ours waits for, after rescue_ring_response. msg stays the caller's. */
 bool rescue_pass_response(struct rescue *rescue, msg_t *msg, const sip_t *sip);
 int rescue_pass_new(struct rescue *rescue); /* 0 or -ENOMEM */
@@ -242,7 +244,7 @@ int rescue_ring_start(struct rescue *rescue, struct mono now);
 void rescue_ring_stop(struct rescue *rescue);
 /* A response that no transaction of ours waits for. True = it was ours; msg stays the caller's. */
 bool rescue_ring_response(struct rescue *rescue, msg_t *msg, const sip_t *sip);
-/* Every request (ACK and CANCEL, too) before the others see it. True = taken with its irq. */
+/* Every request (all PRACKs, and ACK and CANCEL, too) before the others see it. True = taken with its irq. */
 bool rescue_ring_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip);
 
 /* --- rescue_join.c: one leg to the server that runs here now ------------------------- */

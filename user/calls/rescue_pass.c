@@ -414,7 +414,7 @@ static int on_ack(struct rescue *rescue, struct dialog *d, nta_incoming_t *irq, 
 	return 0;
 }
 
-int rescue_on_request(struct rescue *rescue, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip)
+int rescue_on_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip)
 {
 	sip_method_t method = sip->sip_request->rq_method;
 	struct dialog *d = find(rescue, sip, sip->sip_to->a_tag, sip->sip_from->a_tag);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Inside of the ringing calls, shared by rescue_ring.c (which calls, how long),
- * rescue_ring_say.c (what passes across) and rescue_ring_leg.c (the transactions of the dead server, made
- * again from the INVITE as it was on the wire, and what is said in them). Nobody else includes this but
- * rescue_join.c, which calls the local server for a caller nobody rings for.
+ * rescue_ring_say.c (what passes across), rescue_ring_prack.c (its reliable 1xx) and rescue_ring_leg.c (the
+ * transactions of the dead server, made again from the INVITE as it was on the wire, and what is said in
+ * them). Nobody else includes this but rescue_join.c, which calls the local server for a caller nobody
+ * rings for.
  */
 #ifndef SIPFLIP_CALLS_RESCUE_RING_H
 #define SIPFLIP_CALLS_RESCUE_RING_H
@@ -22,10 +23,13 @@ struct ring_branch {
 	struct rescue_ring *ring;
 	nta_outgoing_t *invite; /* NULL once it has its final response */
 	uint32_t cseq;
-	uint32_t rack;                /* RSeq that was acknowledged last; 0 = none */
-	const struct dialog *rack_of; /* and of which fork; only compared */
-	uint16_t status;              /* final status that is not a 2xx; 0 = none yet */
-	bool offerless;               /* its INVITE had no SDP: the answer goes with the ACK */
+	uint32_t rack;          /* RSeq of the last reliable 1xx; 0 = none */
+	struct dialog *rack_of; /* and of which fork */
+	uint64_t rack_call;
+	bool rack_offer; /* it makes the offer */
+	bool rack_waits; /* and its PRACK waits for the caller's answer */
+	bool offerless;  /* its INVITE had no SDP: the answer goes with the ACK, or before in a PRACK */
+	uint16_t status; /* final status that is not a 2xx; 0 = none yet */
 	bool cancelled;
 };
 
@@ -76,13 +80,25 @@ struct dialog *ring_caller(const struct rescue_ring *ring);
 struct dialog *ring_callee(struct rescue *rescue, nta_outgoing_t *orq, const sip_t *sip, bool *ret_real);
 /* Response in the caller's transaction, also entered into the table. */
 void ring_reply(struct rescue_ring *ring, int status, const char *phrase, const char *sdp, int len);
-/* What the caller is told of b's SDP, with the relay between. Length or -errno. */
+/* What the caller is told of b's SDP in the 200, with the relay between. Length, 0 = nothing, or -errno. */
 int ring_sdp_to_caller(struct rescue_ring *ring, struct dialog *a, struct dialog *b, char *buf, size_t size);
-/* RFC 3262: acknowledges a reliable 1xx of b. */
-void ring_prack(struct ring_branch *branch, struct dialog *b, const sip_t *sip);
-/* Answers the ACKed transaction's waiting callee with what the caller said. */
-void ring_ack_callee(struct ring_branch *branch, struct dialog *b, struct dialog *a);
+/* What a callee that made the offer is answered, once: the caller's SDP, noted as sent. Length, 0 = none. */
+size_t ring_answer_callee(struct ring_branch *branch, struct dialog *b, const struct dialog *a, char *buf,
+                          size_t size);
+/* Acknowledges the callee's 2xx, with that answer where it is due. */
+void ring_ack_callee(struct ring_branch *branch, struct dialog *b, const struct dialog *a);
 void ring_cancel(struct ring_branch *branch);
+
+/* --- rescue_ring_prack.c ---------------------------------------------------------- */
+
+/* Acknowledges a reliable 1xx of b; if that is an offer which the caller is about to answer, then. */
+void ring_prack(struct ring_branch *branch, struct dialog *b, const sip_t *sip);
+/* A PRACK in the dialog a (NULL = none), with its ring if that is still there. Answers it and lets go of irq.
+ */
+void ring_take_prack(struct rescue *rescue, struct rescue_ring *ring, struct dialog *a, nta_incoming_t *irq,
+                     const sip_t *sip);
+/* The INVITE in ring->irq had no SDP. */
+bool ring_caller_asked_for_offer(const struct rescue_ring *ring);
 
 /* --- rescue_join.c, for a caller that nobody rings for ----------------------------- */
 

@@ -204,7 +204,11 @@ static int first_sdp(struct rescue *rescue, const struct dialog *from, char *buf
 
 int ring_sdp_to_caller(struct rescue_ring *ring, struct dialog *a, struct dialog *b, char *buf, size_t size)
 {
-	/* RFC 3261 13.2.1: the 200 repeats what an early answer said. */
+	/* RFC 3261 13.2.1: no further offer once the caller has answered the one it asked for (in a PRACK).
+	 */
+	if (a->sdp_in_len && ring->irq && ring_caller_asked_for_offer(ring))
+		return 0;
+	/* The 200 repeats what an early answer said. */
 	if (a->sdp_out_len && a->sdp_out_len <= size) {
 		memcpy(buf, a->sdp_out, a->sdp_out_len);
 		return a->sdp_out_len;
@@ -219,35 +223,25 @@ static int on_small_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 	return 0;
 }
 
-void ring_prack(struct ring_branch *branch, struct dialog *b, const sip_t *sip)
+size_t ring_answer_callee(struct ring_branch *branch, struct dialog *b, const struct dialog *a, char *buf,
+                          size_t size)
 {
 	struct rescue *rescue = branch->ring->rescue;
-	struct rescue_request request = {.method = sip_method_prack, .name = "PRACK"};
-	char rack[64];
+	int len = branch->offerless && a && a->sdp_in_len ? first_sdp(rescue, a, buf, size) : 0;
 
-	if (!sip->sip_rseq || (sip->sip_rseq->rs_response == branch->rack && branch->rack_of == b))
-		return; /* repeated: its PRACK is on the way */
-	branch->rack_of = b;
-	branch->rack = sip->sip_rseq->rs_response;
-	snprintf(rack, sizeof(rack), "RAck: %u %u INVITE\r\n", branch->rack, branch->cseq);
-	request.cseq = rescue_cseq(rescue, b);
-	request.headers = rack;
-	rescue_send_request(rescue, b, &request, on_small_answer, NULL);
-	rescue->counters.rescue_ring_pracks++;
+	if (len <= 0)
+		return 0;
+	branch->offerless = false;
+	dialog_set_sdp_out(rescue->table, b, buf, (size_t)len);
+	return (size_t)len;
 }
 
-void ring_ack_callee(struct ring_branch *branch, struct dialog *b, struct dialog *a)
+void ring_ack_callee(struct ring_branch *branch, struct dialog *b, const struct dialog *a)
 {
-	struct rescue *rescue = branch->ring->rescue;
 	char sdp[DIALOG_SDP_LEN];
-	int len = 0;
+	size_t len = ring_answer_callee(branch, b, a, sdp, sizeof(sdp));
 
-	if (branch->offerless && a && a->sdp_in_len) {
-		len = first_sdp(rescue, a, sdp, sizeof(sdp));
-		if (len > 0)
-			dialog_set_sdp_out(rescue->table, b, sdp, (size_t)len);
-	}
-	rescue_ack(rescue, b, &branch->invite, branch->cseq, len > 0 ? sdp : NULL, len > 0 ? (size_t)len : 0);
+	rescue_ack(branch->ring->rescue, b, &branch->invite, branch->cseq, len ? sdp : NULL, len);
 }
 
 void ring_cancel(struct ring_branch *branch)

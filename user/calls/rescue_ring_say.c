@@ -13,12 +13,6 @@
 #include <sofia-sip/sip_util.h>
 #include <sofia-sip/su_tagarg.h>
 
-static void tell(struct rescue *rescue)
-{
-	if (rescue->callbacks.progress)
-		rescue->callbacks.progress(rescue->context, &rescue->progress);
-}
-
 static bool still_rings(const struct rescue_ring *ring)
 {
 	uint32_t i;
@@ -129,7 +123,7 @@ void ring_connect(struct rescue_ring *ring, struct dialog *a, struct dialog *b)
 	dialog_set_state(rescue->table, a, DIALOG_RESCUED, now);
 	dialog_set_state(rescue->table, b, DIALOG_RESCUED, now);
 	rescue->counters.rescue_ring_answered++;
-	tell(rescue);
+	rescue_report(rescue);
 }
 
 /* Another callee was faster, the caller has gone, or there never was one here. */
@@ -193,7 +187,7 @@ static void progressed(struct ring_branch *branch, struct dialog *b, int status,
 	if (b && b->sdp_in_len && (rescue_has_sdp(sip) || a->sdp_out_len))
 		len = ring_sdp_to_caller(ring, a, b, sdp, sizeof(sdp));
 	ring_reply(ring, status, phrase, len > 0 ? sdp : NULL, len);
-	tell(ring->rescue);
+	rescue_report(ring->rescue);
 }
 
 int ring_on_callee(void *magic, nta_outgoing_t *orq, const sip_t *sip)
@@ -287,8 +281,6 @@ int ring_on_caller(void *magic, nta_incoming_t *irq, const sip_t *sip)
 static int early_request(struct rescue_ring *ring, const sip_t *sip)
 {
 	switch (sip->sip_request->rq_method) {
-	case sip_method_prack:
-		return 200; /* of a reliable 1xx of the dead server */
 	case sip_method_bye:
 		if (ring)
 			ring_refuse(ring, SIP_487_REQUEST_TERMINATED);
@@ -317,13 +309,17 @@ static struct rescue_ring *ring_of_caller(const struct rescue *rescue, const str
 bool rescue_ring_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip)
 {
 	const char *to_tag = sip->sip_to->a_tag, *from_tag = sip->sip_from->a_tag;
-	struct dialog *d;
+	struct dialog *d = NULL;
 	int status;
 
-	if (!rescue->rings || !to_tag || !from_tag)
-		return false;
-	d = dialog_find(rescue->table, rescue->conf.head.service, sip->sip_call_id->i_id, to_tag, from_tag);
-	if (!d || d->state != DIALOG_EARLY)
+	if (to_tag && from_tag)
+		d = dialog_find(rescue->table, rescue->conf.head.service, sip->sip_call_id->i_id, to_tag,
+		                from_tag);
+	if (sip->sip_request->rq_method == sip_method_prack) {
+		ring_take_prack(rescue, d ? ring_of_caller(rescue, d) : NULL, d, irq, sip);
+		return true;
+	}
+	if (!rescue->rings || !d || d->state != DIALOG_EARLY)
 		return false;
 	status = early_request(ring_of_caller(rescue, d), sip);
 	if (!status)
@@ -360,5 +356,5 @@ void ring_on_local_server(struct rescue_ring *ring, int status, const char *phra
 		dialog_set_state(ring->rescue->table, a, DIALOG_RESCUED, rescue_now());
 	}
 	ring->rescue->counters.rescue_ring_answered++;
-	tell(ring->rescue);
+	rescue_report(ring->rescue);
 }

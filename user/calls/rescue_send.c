@@ -186,7 +186,7 @@ void rescue_ack(struct rescue *rescue, struct dialog *dialog, nta_outgoing_t **i
 	*invite = NULL;
 }
 
-static int on_bye_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
+int rescue_quiet(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 {
 	if (nta_outgoing_status(orq) >= 200)
 		nta_outgoing_destroy(orq);
@@ -205,7 +205,7 @@ void rescue_bye(struct rescue *rescue, struct dialog *dialog, const char *reason
 		request.headers = header;
 	}
 	request.cseq = rescue_cseq(rescue, dialog);
-	rescue_send_request(rescue, dialog, &request, on_bye_answer, NULL);
+	rescue_send_request(rescue, dialog, &request, rescue_quiet, NULL);
 	dialog_set_state(rescue->table, dialog, DIALOG_ENDED, rescue_now());
 }
 
