@@ -226,6 +226,8 @@ static inline void put_dialog(struct pair *p, struct node *node, int n)
 	d.remote_target = target;
 	snprintf(target, sizeof(target), "sip:%d@10.9.0.7:5062", n);
 	d.route = "<sip:p1;lr>, <sip:p2;lr>";
+	if (n % 5 == 0)
+		d.joined = "7 sip:ivr@10.9.0.100 id;from-tag=f;to-tag=t ";
 	d.sdp_in = sdp_in;
 	d.sdp_in_len = (uint16_t)snprintf(sdp_in, sizeof(sdp_in), "v=0\r\no=- %d 1 IN IP4 10.9.0.7\r\n", n);
 	d.sdp_out = memset(sdp_out, 'x', sizeof(sdp_out));

@@ -294,6 +294,24 @@ static void note_removed(void *context, struct dialog *d)
 	snprintf(w->last_removed, sizeof(w->last_removed), "%s", d->call_id);
 }
 
+static void what_a_dialog_is_joined_to_is_kept_unless_it_is_too_long(void **state)
+{
+	struct dialog *d = called(1);
+	char text[DIALOG_JOINED_LEN + 1];
+	uint64_t version = d->version;
+
+	memset(text, 'x', sizeof(text));
+	text[DIALOG_JOINED_LEN - 1] = '\0';
+	dialog_set_joined(&table, d, text);
+	assert_string_equal(d->joined, text);
+	assert_true(d->version > version); /* the peer hears of it */
+	text[DIALOG_JOINED_LEN - 1] = 'x';
+	text[DIALOG_JOINED_LEN] = '\0';
+	dialog_set_joined(&table, d, text);
+	assert_string_equal(d->joined, "");
+	assert_false(d->flags & DIALOG_TRUNCATED);
+}
+
 static void observer_hears_of_every_change_and_before_a_dialog_goes(void **state)
 {
 	struct watched w = {0};
@@ -519,6 +537,7 @@ int main(void)
 	        T(pointer_kept_over_time_knows_its_call),
 	        T(new_dialogs_are_held_by_the_server_that_runs_here),
 	        T(streams_are_kept_once_seen),
+	        T(what_a_dialog_is_joined_to_is_kept_unless_it_is_too_long),
 	        T(observer_hears_of_every_change_and_before_a_dialog_goes),
 	        T(call_without_media_and_messages_ends),
 	        T(peer_in_a_group_is_the_one_that_answered),

@@ -298,6 +298,123 @@ static void next_takeover_joins_again(void **state)
 	until_held_by(da, LIVE + 1);
 }
 
+/* sipflip-calls dies and comes back with what the table's copy knows; no server or phone notices. */
+static void restarted(void)
+{
+	static const struct rescue_callbacks callbacks = {0};
+	struct keeper_conf conf = rescue->conf;
+
+	rescue_free(rescue);
+	assert_int_equal(rescue_new(root, &conf, &track, &callbacks, NULL, &rescue), 0);
+	rescue_resume(rescue, 0x201, now());
+	ASSERT_COUNT(rescue_join_resumed, 1);
+	assert_true(never_hears(&server, "BYE"));
+	assert_true(never_hears(&a, "INVITE")); /* it goes on, and is not joined anew */
+	ASSERT_COUNT(rescue_join_calls, 0);
+}
+
+/* The header's lines in what was heard are those of before. */
+static void assert_same(const char *name, const char *before)
+{
+	assert_string_equal(header_lines(server.got, name), before);
+}
+
+static void bye_of_the_phone_reaches_the_server_after_a_restart(void **state)
+{
+	char from[512], to[512], id[512];
+
+	joined();
+	snprintf(from, sizeof(from), "%s", header_lines(server.got, "From"));
+	snprintf(to, sizeof(to), "%s", header_lines(server.got, "To"));
+	snprintf(id, sizeof(id), "%s", header_lines(server.got, "Call-ID"));
+	restarted();
+	ask(&a, "BYE", 12, "", "s-a", "", NULL);
+	hear(&a, "SIP/2.0 200");
+	hear(&server, "BYE sip:server@127.0.0.1"); /* its Contact */
+	assert_same("From", from);
+	assert_same("To", to);
+	assert_same("Call-ID", id);
+	assert_int_equal(da->state, DIALOG_ENDED);
+}
+
+static void bye_of_the_server_reaches_the_phone_after_a_restart(void **state)
+{
+	joined();
+	restarted();
+	server_asks("BYE", 5, "", NULL);
+	hear(&server, "SIP/2.0 200");
+	hear(&a, "BYE sip:ann@127.0.0.1");
+	assert_int_equal(da->state, DIALOG_ENDED);
+	assert_true(never_hears(&server, "BYE"));
+}
+
+static uint32_t cseq_heard_by_server(void)
+{
+	return (uint32_t)strtoul(header_lines(server.got, "CSeq") + strlen("CSeq: "), NULL, 10);
+}
+
+static void hold_crosses_after_a_restart_above_the_last_cseq(void **state)
+{
+	uint32_t cseq = 12, last;
+
+	joined();
+	for (; cseq < 14 + RESCUE_CSEQ_MARGIN; cseq++) { /* more than the margin alone would cover */
+		ask(&a, "INFO", cseq, "", "s-a", "", "Signal=5\r\n");
+		hear(&server, "INFO");
+		answer_with(&server, "200 OK", "", "", NULL);
+		hear(&a, "SIP/2.0 200");
+	}
+	last = cseq_heard_by_server();
+	restarted();
+	ask(&a, "INVITE", cseq, "", "s-a", "", SDP_HOLD);
+	hear(&server, "INVITE");
+	assert_true(cseq_heard_by_server() > last);
+	answer_with(&server, "200 OK", "", "", SDP_HELD);
+	hear(&a, "SIP/2.0 200");
+	ASSERT_HAS(a, "o=srv 1 9 IN IP4 " VIP "\r\n");
+	hear(&server, "ACK");
+}
+
+static void server_behind_a_proxy_is_reached_by_its_route_after_a_restart(void **state)
+{
+	called_afresh();
+	answer_with(&server, "200 OK", "t-server",
+	            "Record-Route: <sip:in@192.0.2.1;lr>, <sip:out@192.0.2.2;lr>\r\n", SDP_NEW);
+	hear(&a, "INVITE");
+	answer_with(&a, "200 OK", "", "", SDP_A);
+	hear(&a, "ACK");
+	until(da, DIALOG_RESCUED);
+	restarted();
+	ask(&a, "BYE", 12, "", "s-a", "", NULL);
+	hear(&server, "BYE sip:server@127.0.0.1");
+	assert_same("Route", "Route: <sip:out@192.0.2.2;lr>\r\nRoute: <sip:in@192.0.2.1;lr>\r\n");
+}
+
+static void what_does_not_read_of_a_join_is_not_gone_on_with(void **state)
+{
+	static const char *const lines[] = {
+	        "7",
+	        "7 sip:x@127.0.0.1",
+	        "7 sip:x@127.0.0.1 id;from-tag=f",
+	        "4294967295 sip:x@127.0.0.1 id"
+	        ";from-tag=f;to-tag=t",
+	        "7 sip:x@127.0.0.1 id;from-tag=f;to-tag=t <<",
+	};
+	unsigned int i;
+
+	joined();
+	rescue_stop(rescue);
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		dialog_set_joined(&table, da, lines[i]);
+		rescue_join_resume(rescue, da);
+		ASSERT_COUNT(rescue_join_resumed, 0);
+		assert_string_equal(da->joined, ""); /* and not tried again */
+	}
+	dialog_set_joined(&table, da, "7 sip:x@127.0.0.1 id;from-tag=f;to-tag=t");
+	rescue_join_resume(rescue, da);
+	ASSERT_COUNT(rescue_join_resumed, 1);
+}
+
 static void leg_that_the_server_called_is_not_joined(void **state)
 {
 	called_out(&b, SDP_B_O);
@@ -329,6 +446,11 @@ int main(void)
 	        T(glare_is_tried_again),
 	        T(phone_that_hangs_up_meanwhile_cancels_the_call_to_the_server),
 	        T(next_takeover_joins_again),
+	        T(bye_of_the_phone_reaches_the_server_after_a_restart),
+	        T(bye_of_the_server_reaches_the_phone_after_a_restart),
+	        T(hold_crosses_after_a_restart_above_the_last_cseq),
+	        T(server_behind_a_proxy_is_reached_by_its_route_after_a_restart),
+	        T(what_does_not_read_of_a_join_is_not_gone_on_with),
 	        T(leg_that_the_server_called_is_not_joined),
 	};
 

@@ -117,6 +117,7 @@ const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i
 	X(rescue_ring_full, "ringing legs left alone: too many at once")                                     \
 	X(rescue_join_calls, "calls of single legs made to the local server")                                \
 	X(rescue_joined, "single legs joined to the local server")                                           \
+	X(rescue_join_resumed, "joined legs that another process of sipflip-calls went on with")             \
 	X(rescue_join_failed, "single legs that could not be joined, or whose joining ended early")          \
 	X(rescue_join_challenged, "joins refused because the local server wants credentials")                \
 	X(rescue_join_passed, "requests passed between joined phones and the local server")                  \

@@ -251,6 +251,8 @@ bool rescue_ring_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t
 
 /* At the call's turn. False: cannot be joined. */
 bool rescue_join_start(struct rescue *rescue, struct dialog *dialog);
+/* A leg that the server which runs here has: another process had joined it, before this one. */
+void rescue_join_resume(struct rescue *rescue, struct dialog *dialog);
 bool rescue_join_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip);
 void rescue_join_stop(struct rescue *rescue);
 /* The phone of this single leg is gone. True: its new other half was told. */

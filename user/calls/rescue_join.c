@@ -4,8 +4,8 @@
  * afresh with what the phone last said as the offer, and the phone is re-INVITEd with
  * the server's answer (third-party call control, RFC 3725). Media then goes between
  * the phone and the local server; only signalling stays here. Owns the server's
- * side of these calls, which is in no replica: after another takeover the phone's leg
- * is single again. Called by rescue.c, and by rescue_ring.c for callers nobody rings for.
+ * side of these calls: after another takeover that server is gone, and the phone's leg
+ * single again. Called by rescue.c, and by rescue_ring.c for callers nobody rings for.
  */
 #include "rescue_join.h"
 
@@ -132,6 +132,8 @@ nta_outgoing_t *join_ask_server(struct rescue_join *join, sip_method_t method, c
 	su_home_deinit(home);
 	if (!orq)
 		rescue->counters.rescue_send_failed++;
+	else
+		join_write_down(join);
 	return orq;
 }
 
@@ -223,6 +225,7 @@ static void joined(struct rescue_join *join, struct dialog *d)
 	/* The server that runs here has its media now; its signalling stays with this process. */
 	dialog_set_origin(rescue->table, d, rescue->table->origin);
 	dialog_set_state(rescue->table, d, DIALOG_RESCUED, rescue_now());
+	join_write_down(join);
 	rescue->counters.rescue_joined++;
 	join_report(join, true, 200, "joined to the server that runs here");
 }
@@ -450,6 +453,26 @@ bool rescue_join_start(struct rescue *rescue, struct dialog *dialog)
 	    !dialog_is_up(dialog) || join_of(rescue, dialog))
 		return false;
 	return call_server(rescue, dialog) != NULL;
+}
+
+void rescue_join_resume(struct rescue *rescue, struct dialog *dialog)
+{
+	struct rescue_join *join;
+
+	if (!rescue->agent || !(dialog->flags & DIALOG_JOINED) || !dialog->joined[0] ||
+	    !dialog_is_up(dialog) || join_of(rescue, dialog))
+		return;
+	join = take(rescue, dialog);
+	if (!join)
+		return;
+	join->state = JOIN_UP;
+	join->told = true;
+	if (join_read_back(join, on_server_request)) {
+		rescue->counters.rescue_join_resumed++;
+		return;
+	}
+	*join = (struct rescue_join){0};
+	dialog_set_joined(rescue->table, dialog, "");
 }
 
 struct rescue_join *rescue_join_call(struct rescue *rescue, struct dialog *a, struct rescue_ring *ring,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Inside of the joined calls, shared by rescue_join.c (making the join) and
- * rescue_join_pass.c (what passes between the phone and the local server then).
- * Nobody else includes this.
+ * Inside of the joined calls, shared by rescue_join.c (making the join),
+ * rescue_join_pass.c (what passes between the phone and the local server then) and
+ * rescue_join_again.c (when another process goes on). Nobody else includes this.
  *
  *   calling --200--> joining --phone's 200--> up
  *      |  (INVITE to the local server)  |  (re-INVITE to the phone)
@@ -32,7 +32,7 @@ struct rescue_join {
 	bool offerless;        /* the server was asked for an offer: the answer goes with our ACK */
 	struct dialog *dialog; /* the phone's leg */
 	uint64_t call;
-	nta_leg_t *leg;         /* to the local server; replicated to nobody */
+	nta_leg_t *leg;         /* to the local server */
 	nta_outgoing_t *invite; /* to the server */
 	nta_outgoing_t *phone;  /* to the phone */
 	uint32_t phone_cseq;
@@ -75,6 +75,13 @@ int join_sdp_to_phone(struct rescue_join *join, const sip_t *sip, char *buf, siz
 void join_report(struct rescue_join *join, bool joined, int status, const char *text);
 /* Ends what is left of it: BYE or CANCEL to the server when asked for. */
 void join_free(struct rescue_join *join, bool tell_server);
+
+/* --- rescue_join_again.c -------------------------------------------------------------- */
+
+/* In the phone's dialog, once it is up: after each request of ours in the server's. */
+void join_write_down(struct rescue_join *join);
+/* Makes the leg to the server as it was written down. False: it does not read, or no memory. */
+bool join_read_back(struct rescue_join *join, nta_request_f *asked);
 
 /* --- rescue_join_pass.c --------------------------------------------------------------- */
 

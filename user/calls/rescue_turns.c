@@ -148,10 +148,12 @@ void rescue_plan_calls(struct rescue *rescue, bool only_orphans)
 	struct dialog *d = NULL;
 
 	while ((d = dialog_next(rescue->table, d)) && rescue->n_calls < rescue->max_calls) {
-		if (d->service != rescue->conf.head.service || !dialog_is_up(d) || is_local(rescue, d) ||
+		if (d->service != rescue->conf.head.service || !dialog_is_up(d) ||
 		    rescue_is_under_way(rescue, d))
 			continue;
-		if (!only_orphans || is_orphan(rescue, d))
+		if (is_local(rescue, d))
+			rescue_join_resume(rescue, d);
+		else if (!only_orphans || is_orphan(rescue, d))
 			consider(rescue, d);
 	}
 }

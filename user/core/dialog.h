@@ -32,6 +32,7 @@
 #define DIALOG_URI_LEN        512
 #define DIALOG_USER_LEN       64
 #define DIALOG_SESSION_ID_LEN 40
+#define DIALOG_JOINED_LEN     1024
 #define DIALOG_SDP_LEN        4096
 #define DIALOG_FORKS          16 /* To tags of one INVITE; more are counted, not kept */
 #define DIALOG_TOMBSTONES     8192
@@ -161,6 +162,7 @@ struct dialog {
 	const char *link;           /* Call-ID of the other leg, as a configured header said */
 	const char *session_id_in;  /* RFC 7989: sender's UUID, from the phone */
 	const char *session_id_out; /* and from the server */
+	const char *joined;         /* how the call to the server goes on that it was joined to */
 	const char *sdp_in;         /* last SDP from the phone; not NUL-terminated */
 	const char *sdp_out;        /* last SDP from the server */
 };
@@ -181,7 +183,8 @@ struct dialog {
 	X(asserted, DIALOG_USER_LEN)                                                                         \
 	X(link, DIALOG_CALL_ID_LEN)                                                                          \
 	X(session_id_in, DIALOG_SESSION_ID_LEN)                                                              \
-	X(session_id_out, DIALOG_SESSION_ID_LEN)
+	X(session_id_out, DIALOG_SESSION_ID_LEN)                                                             \
+	X(joined, DIALOG_JOINED_LEN)
 
 /* Points to strings of others: of the dialog it was made from, as long as that does not change. */
 struct dialog_key {
@@ -393,6 +396,8 @@ const struct dialog_stream *dialog_stream_of(const struct dialog *dialog, unsign
 /* What the kernel saw of a stream; nothing happens when it is known already. stream < DIALOG_STREAMS. */
 void dialog_set_stream(struct dialog_table *table, struct dialog *dialog, unsigned int stream,
                        const struct dialog_stream *seen);
+/* How the call to the server that it was joined to goes on; too long for DIALOG_JOINED_LEN: "". */
+void dialog_set_joined(struct dialog_table *table, struct dialog *dialog, const char *joined);
 /* From now on `origin` holds it (0 = sipflip-calls). */
 void dialog_set_origin(struct dialog_table *table, struct dialog *dialog, uint64_t origin);
 /* True while this slot still holds a dialog of that call: for who keeps a pointer over time. */

@@ -131,6 +131,14 @@ void dialog_set_flags(struct dialog_table *table, struct dialog *dialog, uint32_
 	dialog_touch(table, dialog);
 }
 
+void dialog_set_joined(struct dialog_table *table, struct dialog *dialog, const char *joined)
+{
+	struct dialog draft = *dialog;
+
+	draft.joined = strlen(joined) < DIALOG_JOINED_LEN ? joined : "";
+	dialog_enter(table, dialog, &draft);
+}
+
 const struct dialog_stream *dialog_stream_of(const struct dialog *dialog, unsigned int stream)
 {
 	static const struct dialog_stream unseen;

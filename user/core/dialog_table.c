@@ -417,6 +417,7 @@ static void cut_down(struct dialog *draft)
 	draft->link = "";
 	draft->session_id_in = "";
 	draft->session_id_out = "";
+	draft->joined = "";
 }
 
 int dialog_table_apply(struct dialog_table *table, const struct dialog *record, int64_t shift_ns)
