@@ -79,8 +79,11 @@ static __always_inline enum reason grant_take(const struct message *m, struct pe
 	lease_ns = *(volatile __u64 *)&word->lease_until_ns;
 	if (lease_ns == LEASE_FENCED)
 		return REASON_echo_grant_fenced;
-	peer->last_grant_ns = m->now_ns;
-	peer->grant_until_ns = until_ns;
+	/* an older one is a replay of a former life of the voter: it grants nothing now */
+	if (until_ns >= peer->grant_until_ns) {
+		peer->last_grant_ns = m->now_ns;
+		peer->grant_until_ns = until_ns;
+	}
 	for (i = 0; i < RENEW_TRIES; i++) {
 		__u64 seen_ns;
 

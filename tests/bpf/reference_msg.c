@@ -83,8 +83,10 @@ static enum reason take_grant(struct ref *r, struct ref_service *svc, struct pee
 		return REASON_echo_grant_mismatch;
 	if (svc->word.lease_until_ns == LEASE_FENCED)
 		return REASON_echo_grant_fenced;
-	peer->last_grant_ns = r->now_ns;
-	peer->grant_until_ns = until;
+	if (until >= peer->grant_until_ns) {
+		peer->last_grant_ns = r->now_ns;
+		peer->grant_until_ns = until;
+	}
 	if (until <= svc->word.lease_until_ns)
 		return REASON_echo_grant_stale;
 	svc->word.lease_until_ns = until;

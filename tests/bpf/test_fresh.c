@@ -201,6 +201,29 @@ static void grant_of_a_restarted_voter_moves_the_lease(void **state)
 	assert_int_equal(node_word(w), echo.grant_ns + LEASE_NS);
 }
 
+/* Or a dead heir would seem to grant, and its owner wait for it until the lease is over. */
+static void old_grant_of_a_former_life_is_none_of_now(void **state)
+{
+	struct world *w = *state;
+	struct peer *peer = node_peer(w, NODE_PEER);
+	struct msg old = msg_echo(), living = msg_echo();
+	uint64_t granted_ns;
+
+	w->ownership[SERVICE].lease_until_ns = 1;
+	old.sender_inc = OLD_INC;
+	old.grant_ns = now_boot_ns();
+	send_from(w, &old, mac_peer);
+	assert_int_equal(peer->grant_until_ns, old.grant_ns + LEASE_NS);
+	living.grant_ns = now_boot_ns();
+	send_from(w, &living, mac_peer);
+	assert_int_equal(peer->grant_until_ns, living.grant_ns + LEASE_NS);
+	granted_ns = peer->last_grant_ns;
+	send_from(w, &old, mac_other);
+	assert_counted(w, REASON_echo_reflected, REASON_echo_grant_stale);
+	assert_int_equal(peer->grant_until_ns, living.grant_ns + LEASE_NS);
+	assert_int_equal(peer->last_grant_ns, granted_ns);
+}
+
 static void refused_resign_teaches_no_mac(void **state)
 {
 	struct world *w = *state;
@@ -224,6 +247,7 @@ int main(void)
 	        behaviour(echo_of_a_former_life_is_not_recorded),
 	        behaviour(echo_of_a_restarted_peer_is_recorded_when_no_reflection_speaks_against_it),
 	        behaviour(grant_of_a_restarted_voter_moves_the_lease),
+	        behaviour(old_grant_of_a_former_life_is_none_of_now),
 	        behaviour(refused_resign_teaches_no_mac),
 	};
 

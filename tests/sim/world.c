@@ -229,8 +229,10 @@ static void grant_take(struct sim_node *n, struct peer *p, const struct msg *m, 
 	if (m->epoch != n->epoch || (m->epoch & 0xff) != n->conf.self ||
 	    m->target_inc != n->conf.incarnation || m->grant_ns > now || n->word == LEASE_FENCED)
 		return;
-	p->last_grant_ns = now;
-	p->grant_until_ns = until;
+	if (until >= p->grant_until_ns) {
+		p->last_grant_ns = now;
+		p->grant_until_ns = until;
+	}
 	if (until > n->word)
 		n->word = until;
 }
