@@ -508,6 +508,29 @@ static void who_owns_by_its_word_alone_gives_no_vote_away(void **state)
 	assert_int_equal(out.a[out.n - 1].msg.detail, REFUSE_OWNER);
 }
 
+/* With a way to the witness longer than an echo, refusals of the first question come after the second. */
+static void a_late_refusal_of_an_earlier_question_leaves_the_present_one(void **state)
+{
+	const struct lease *lease = &sim.node[2].lease;
+	struct msg refuse = {.type = WIRE_REFUSE, .sender = 3, .target = 2, .detail = REFUSE_EPOCH};
+	uint64_t asked;
+
+	lab(20, LEASE_WITNESSED);
+	run_ms(300);
+	cut(1, true);
+	for (int64_t end = sim.real + 100 * NS_PER_MS; lease->state != LEASE_candidate;)
+		assert_true(sim_step(&sim, end));
+	asked = lease->asked_epoch;
+	refuse.target_inc = lease->conf.incarnation;
+	refuse.epoch = asked - 0x100;
+	told(2, &refuse);
+	assert_int_equal(lease->asked_epoch, asked);
+	refuse.epoch = asked + 0x100;
+	told(2, &refuse);
+	assert_int_equal(lease->asked_epoch, 0);
+	assert_true(lease->max_epoch >= refuse.epoch);
+}
+
 static void a_resign_whose_event_is_lost_is_noticed_by_the_word(void **state)
 {
 	lab(21, LEASE_WITNESSED);
@@ -698,6 +721,7 @@ int main(void)
 	        cmocka_unit_test(arbiter_decides_who_goes_on),
 	        cmocka_unit_test(arbiter_heir_that_hears_the_vip_answered_stays_silent),
 	        cmocka_unit_test(who_owns_by_its_word_alone_gives_no_vote_away),
+	        cmocka_unit_test(a_late_refusal_of_an_earlier_question_leaves_the_present_one),
 	        cmocka_unit_test(a_resign_whose_event_is_lost_is_noticed_by_the_word),
 	        cmocka_unit_test(late_news_of_a_resign_makes_no_owner_of_who_laid_down),
 	        cmocka_unit_test(the_epoch_of_an_accepted_resign_outlasts_an_older_vote),

@@ -180,8 +180,9 @@ static void on_refuse(struct lease *lease, const struct msg *msg)
 		return;
 	lease->refused[msg->detail]++;
 	lease->last_refusal = msg->detail;
-	if (msg->detail == REFUSE_EPOCH)
-		lease->asked_epoch = 0; /* asks again with a higher one */
+	/* asks again with a higher one; a refusal of an earlier question comes too late for that */
+	if (msg->detail == REFUSE_EPOCH && msg->epoch >= lease->asked_epoch)
+		lease->asked_epoch = 0;
 }
 
 /* The old owner, or the heir on its behalf, shows a voter that it laid down the service. */
