@@ -101,12 +101,33 @@ static void what_was_asked_for_fits_whatever_the_size_and_was_before(void **stat
 	}
 }
 
+/* One small block left in each page: no page is free, and next to nothing is in use. */
+static void what_was_asked_for_fits_though_every_page_holds_something(void **state)
+{
+	static void *small[BYTES / 32], *large[BYTES / 2048];
+	const uint32_t a_page = 16384 / 32;
+	uint32_t n = fill(small, BYTES / 32, 32), want = (BYTES - n / a_page * 32) / 2048, got;
+
+	assert_int_equal(n, BYTES / 32);
+	for (uint32_t i = 0; i < n; i++)
+		if (i % a_page)
+			text_pool_give(pool, small[i]);
+	got = fill(large, want, 2048);
+	assert_int_equal(got, want);
+	while (got)
+		text_pool_give(pool, large[--got]);
+	for (uint32_t i = 0; i < n; i += a_page)
+		text_pool_give(pool, small[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(block_is_as_long_as_said_and_aligned, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(blocks_never_overlap, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(what_was_asked_for_fits_whatever_the_size_and_was_before,
+	                                        set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(what_was_asked_for_fits_though_every_page_holds_something,
 	                                        set_up, tear_down),
 	};
 

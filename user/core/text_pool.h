@@ -3,8 +3,8 @@
  * Memory for the dialogs' text, apart from the heap. Those blocks live as long as
  * their calls, what sofia-sip has of the heap lives for seconds: side by side each
  * would keep the other's pages from going back. Small blocks are of like size a
- * page, large ones (a ringing call with a long INVITE) are the heap's. Pure; used by
- * dialog_store.c and dialog_table.c alone.
+ * page, large ones (a ringing call with a long INVITE) are the heap's, and so is what
+ * finds no page. Pure; used by dialog_store.c and dialog_table.c alone.
  */
 #ifndef SIPFLIP_CORE_TEXT_POOL_H
 #define SIPFLIP_CORE_TEXT_POOL_H
@@ -15,7 +15,7 @@ struct text_pool;
 
 /* Address space for small blocks of `bytes` together; takes memory only as it is used. NULL = none. */
 struct text_pool *text_pool_new(size_t bytes);
-/* All its small blocks go with it; the large ones are the caller's to free before. */
+/* All in its pages goes with it; what is the heap's is the caller's to give back before. */
 void text_pool_free(struct text_pool *pool);
 
 /* What a block of that length takes. */
