@@ -49,6 +49,23 @@ static void nobody_goes_back_to_what_is_about_to_be_overwritten(void **state)
 	assert_int_equal(begun.again_bytes, 0);
 }
 
+/* Its reader was off the CPU between two looks at the kernel's position. */
+static void nobody_stays_where_it_was_overwritten_meanwhile(void **state)
+{
+	struct ring_page page = {.consumed = 1000, .mark = {500, 600}};
+	struct ring_begun begun = ring_page_begin(&page, 1000, SIZE);
+
+	assert_int_equal(page.consumed, 500);
+	ring_page_settle(&page, &begun, 500 + SIZE, SIZE);
+	assert_int_equal(page.consumed, 500);
+	assert_int_equal(begun.again_bytes, 500);
+	ring_page_settle(&page, &begun, 500 + SIZE + 8, SIZE);
+	assert_int_equal(page.consumed, 1000);
+	assert_int_equal(begun.again_bytes, 0);
+	ring_page_settle(&page, &begun, 1000 + SIZE, SIZE);
+	assert_int_equal(page.consumed, 1000);
+}
+
 static void a_page_that_contradicts_itself_moves_nobody(void **state)
 {
 	struct ring_page page = {.consumed = 100, .mark = {200, 300}};
@@ -93,6 +110,7 @@ int main(void)
 	        cmocka_unit_test(the_first_reader_begins_at_the_first_record),
 	        cmocka_unit_test(the_next_reader_goes_back_to_the_older_mark),
 	        cmocka_unit_test(nobody_goes_back_to_what_is_about_to_be_overwritten),
+	        cmocka_unit_test(nobody_stays_where_it_was_overwritten_meanwhile),
 	        cmocka_unit_test(a_page_that_contradicts_itself_moves_nobody),
 	        cmocka_unit_test(records_that_end_every_reader_are_skipped),
 	        cmocka_unit_test(a_reader_that_lives_forgives_those_before_it),

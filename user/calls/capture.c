@@ -104,6 +104,8 @@ static int go_back(struct capture *capture)
 	if (produced == MAP_FAILED)
 		return -errno;
 	begun = ring_page_begin(capture->page, __atomic_load_n(produced, __ATOMIC_ACQUIRE), info.max_entries);
+	ring_page_settle(capture->page, &begun, __atomic_load_n(produced, __ATOMIC_ACQUIRE),
+	                 info.max_entries);
 	capture->counters.captured_again_bytes = begun.again_bytes;
 	capture->counters.captured_skipped_bytes = begun.skipped_bytes;
 	munmap((void *)produced, (size_t)getpagesize());

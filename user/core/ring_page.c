@@ -37,6 +37,14 @@ struct ring_begun ring_page_begin(struct ring_page *page, uint64_t produced, uin
 	return begun;
 }
 
+void ring_page_settle(struct ring_page *page, struct ring_begun *begun, uint64_t produced, uint64_t size)
+{
+	if (produced - page->consumed <= size)
+		return;
+	move_to(page, page->consumed + begun->again_bytes);
+	begun->again_bytes = 0;
+}
+
 void ring_page_mark(struct ring_page *page)
 {
 	page->starts = 0;

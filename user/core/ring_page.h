@@ -29,6 +29,12 @@ struct ring_begun {
 /* Before the first record is read; produced = the kernel's position, size = the ring's bytes. */
 struct ring_begun ring_page_begin(struct ring_page *page, uint64_t produced, uint64_t size);
 
+/*
+ * To be called next, with the kernel's position read after that: what it wrote before it
+ * saw the reader go back may lie over what was to be read again. Then that is let be.
+ */
+void ring_page_settle(struct ring_page *page, struct ring_begun *begun, uint64_t produced, uint64_t size);
+
 /* From time to time, between two records: what was read until then is older than the last such time. */
 void ring_page_mark(struct ring_page *page);
 
