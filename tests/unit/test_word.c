@@ -18,11 +18,29 @@ static __u64 word, epoch;
 
 static void only_who_is_fenced_becomes_owner(void **state)
 {
+	struct service_state service = {.epoch = OTHERS, .flipped_ns = 7, .first_packet_ns = 8};
+
 	word = LEASE_FENCED;
-	assert_true(word_own(&word, 100));
+	assert_true(word_own(&service, &word, OURS + 0x200, 100, 50));
 	assert_int_equal(word, 100);
-	assert_false(word_own(&word, 200));
+	assert_int_equal(service.epoch, OURS + 0x200);
+	assert_int_equal(service.flipped_ns, 50);
+	assert_int_equal(service.first_packet_ns, 0);
+	assert_false(word_own(&service, &word, OURS + 0x200, 200, 60));
 	assert_int_equal(word, 100);
+}
+
+/* Since then it owns: the call keeper and the relay go by it. */
+static void a_new_epoch_of_an_owner_is_no_flip(void **state)
+{
+	struct service_state service = {.epoch = OURS, .flipped_ns = 7, .first_packet_ns = 8};
+
+	word = 100;
+	assert_false(word_own(&service, &word, OURS + 0x100, 100, 50));
+	assert_int_equal(word, 100);
+	assert_int_equal(service.epoch, OURS + 0x100);
+	assert_int_equal(service.flipped_ns, 7);
+	assert_int_equal(service.first_packet_ns, 8);
 }
 
 static void a_word_moves_forward_and_never_back(void **state)
@@ -111,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(only_who_is_fenced_becomes_owner),
+	        cmocka_unit_test(a_new_epoch_of_an_owner_is_no_flip),
 	        cmocka_unit_test(a_word_moves_forward_and_never_back),
 	        cmocka_unit_test(only_an_endless_word_may_be_shortened),
 	        cmocka_unit_test(who_is_fenced_stays_fenced),

@@ -9,10 +9,15 @@ uint64_t word_read(const __u64 *word)
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
-bool word_own(__u64 *word, uint64_t until_ns)
+bool word_own(struct service_state *state, __u64 *word, uint64_t epoch, uint64_t until_ns, uint64_t now_ns)
 {
 	__u64 fenced = LEASE_FENCED;
 
+	state->epoch = epoch;
+	if (word_read(word) == LEASE_FENCED) {
+		state->flipped_ns = now_ns;
+		state->first_packet_ns = 0;
+	}
 	return __atomic_compare_exchange_n(word, &fenced, until_ns, false, __ATOMIC_SEQ_CST,
 	                                   __ATOMIC_SEQ_CST);
 }

@@ -13,8 +13,8 @@
 #include "sipflip/abi.h"
 
 uint64_t word_read(const __u64 *word);
-/* From 0 only; false if it was not 0. */
-bool word_own(__u64 *word, uint64_t until_ns);
+/* The epoch, and the word from 0 only: false if it was not 0, then nothing flips. */
+bool word_own(struct service_state *state, __u64 *word, uint64_t epoch, uint64_t until_ns, uint64_t now_ns);
 /* Forward, or back from LEASE_FOREVER; never from 0. Whether it changed. */
 bool word_extend(__u64 *word, uint64_t until_ns);
 void word_fence(__u64 *word);

@@ -22,9 +22,9 @@ uint64_t plane_word(const struct plane *plane, int service)
 	return word_read(word_of(plane, service));
 }
 
-bool plane_own(struct plane *plane, int service, uint64_t until_ns)
+bool plane_own(struct plane *plane, int service, uint64_t epoch, uint64_t until_ns, struct mono now)
 {
-	return word_own(word_of(plane, service), until_ns);
+	return word_own(&plane->state[service], word_of(plane, service), epoch, until_ns, (uint64_t)now.ns);
 }
 
 bool plane_extend(struct plane *plane, int service, uint64_t until_ns)

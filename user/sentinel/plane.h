@@ -14,6 +14,7 @@
 
 #include "config.h"
 #include "iface.h"
+#include "mono.h"
 #include "sipflip/abi.h"
 #include "sipflip/event.h"
 
@@ -100,7 +101,7 @@ int plane_add_socket(struct plane *plane, uint64_t cookie, uint32_t tgid, uint64
 bool plane_server_alive(const struct plane *plane, uint32_t tgid);
 
 /* The word and its epoch, see word.h. */
-bool plane_own(struct plane *plane, int service, uint64_t until_ns);
+bool plane_own(struct plane *plane, int service, uint64_t epoch, uint64_t until_ns, struct mono now);
 bool plane_extend(struct plane *plane, int service, uint64_t until_ns);
 void plane_fence(struct plane *plane, int service);
 uint64_t plane_word(const struct plane *plane, int service);

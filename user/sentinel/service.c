@@ -92,12 +92,7 @@ static void send_message(struct sentinel *s, struct service *svc, uint8_t node, 
 
 static void do_own(struct sentinel *s, struct service *svc, const struct lease_action *a, struct mono now)
 {
-	struct service_state *state = state_of(s, svc);
-
-	state->epoch = a->epoch;
-	state->flipped_ns = (uint64_t)now.ns;
-	state->first_packet_ns = 0;
-	if (!plane_own(&s->plane, svc->index, a->until))
+	if (!plane_own(&s->plane, svc->index, a->epoch, a->until, now))
 		log_warn("service=%s event=flip-overtaken text=\"the word was set already: by RESIGN, or "
 		         "only the epoch is new\"",
 		         svc->conf->name);
