@@ -96,6 +96,61 @@ static void refusal_leaves_both_legs_but_fails(void **state)
 	assert_int_equal(progress.failed, 1);
 	assert_int_equal(da->state, DIALOG_RESCUED);
 	assert_int_equal(db->state, DIALOG_RESCUED);
+	assert_string_equal(rescue_outcome(rescue, 0)->text,
+	                    "caller refused the re-INVITE (488): both legs left as they were");
+}
+
+/* RFC 3725 4.1: the caller's 200 needs its answer all the same. */
+static void refusal_of_the_second_leg_leaves_both_with_what_they_were_told(void **state)
+{
+	caller_is_asked();
+	answer(&a, "200 OK", SDP_A);
+	hear(&b);
+	ASSERT_HAS(b, "o=srv 80 9 IN IP4 ");
+	answer(&b, "488 Not Acceptable Here", NULL);
+	hear(&a);
+	ASSERT_HAS(a, "CSeq: 100 ACK\r\n");
+	ASSERT_HAS(a, "m=audio 20000 RTP/AVP 0\r\n"); /* where the server's media was */
+	hear(&b);
+	ASSERT_HAS(b, "CSeq: 600 ACK\r\n");
+	assert_true(silent(&a));
+	assert_true(silent(&b));
+	assert_int_equal(da->state, DIALOG_RESCUED);
+	assert_int_equal(db->state, DIALOG_RESCUED);
+	/* the offer never was, but its version is used up */
+	assert_int_equal(db->sdp_out_len, strlen(SDP("srv", "80", "9", VIP, "20002", "")));
+	assert_memory_equal(db->sdp_out, SDP("srv", "80", "9", VIP, "20002", ""), db->sdp_out_len);
+	assert_int_equal(progress.failed, 1);
+	assert_int_equal(rescue_outcome(rescue, 0)->status_b, 488);
+	assert_string_equal(rescue_outcome(rescue, 0)->text,
+	                    "callee refused the re-INVITE (488): both legs left as they were");
+}
+
+/* RFC 3261 14.1: each after the time that is its own. */
+static void glare_of_either_leg_is_tried_again(void **state)
+{
+	caller_is_asked();
+	answer(&a, "491 Request Pending", NULL);
+	hear(&a);
+	ASSERT_HAS(a, "CSeq: 100 ACK\r\n");
+	hear(&a);
+	ASSERT_HAS(a, "CSeq: 101 INVITE\r\n");
+	answer(&a, "200 OK", SDP_A);
+	hear(&b);
+	answer(&b, "491 Request Pending", NULL);
+	hear(&b);
+	ASSERT_HAS(b, "CSeq: 600 ACK\r\n");
+	assert_memory_equal(db->sdp_out, SDP("srv", "80", "9", VIP, "20002", ""), db->sdp_out_len);
+	assert_true(silent(&a)); /* its answer waits for the other's */
+	hear(&b);
+	ASSERT_HAS(b, "CSeq: 601 INVITE\r\n");
+	ASSERT_HAS(b, "o=srv 80 10 IN IP4 " VIP "\r\n");
+	ASSERT_HAS(b, "m=audio 4000 RTP/AVP 0\r\n");
+	answer(&b, "200 OK", SDP_B);
+	hear(&a);
+	ASSERT_HAS(a, "CSeq: 101 ACK\r\n");
+	ASSERT_HAS(a, "m=audio 6000 RTP/AVP 0\r\n");
+	assert_int_equal(progress.rescued, 1);
 }
 
 static void second_takeover_goes_on_above_the_first(void **state)
@@ -158,6 +213,8 @@ int main(void)
 	        D(second_leg_that_is_gone_gives_the_first_an_answer_and_a_bye),
 	        D(phone_that_hangs_up_meanwhile_ends_the_other),
 	        D(refusal_leaves_both_legs_but_fails),
+	        D(refusal_of_the_second_leg_leaves_both_with_what_they_were_told),
+	        D(glare_of_either_leg_is_tried_again),
 	        D(second_takeover_goes_on_above_the_first),
 	        D(leg_that_is_gone_ends_the_other_with_the_reason),
 	        T(sdes_keys_go_end_to_end_through_the_relay),

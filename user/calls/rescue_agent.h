@@ -54,7 +54,9 @@ struct rescue_leg {
 	su_timer_t *retry;
 	struct rescue_leg_step step; /* plans that ask each leg for itself */
 	struct mono asked;           /* first INVITE */
-	uint32_t cseq;               /* of the INVITE */
+	char *told;                  /* before the offer that is under way; NULL = none is */
+	size_t told_len;
+	uint32_t cseq; /* of the INVITE */
 };
 
 struct rescue_call {
@@ -158,6 +160,11 @@ int rescue_sdp_across(struct rescue *rescue, struct dialog *to, const struct dia
                       char *buf, size_t size);
 /* What the server last said to the leg, shaped as an answer to its last offer. Length or -errno. */
 int rescue_sdp_fallback(struct rescue *rescue, struct dialog *leg, char *buf, size_t size);
+/*
+ * The leg refused what it was told last, and that never was (RFC 3261 14.1): `before` is in force
+ * again. Only the version that the phone has seen stays used up (RFC 3264 section 8).
+ */
+void rescue_sdp_refused(struct rescue *rescue, struct dialog *leg, const char *before, size_t before_len);
 /* The SDP in a message that the table could keep. */
 bool rescue_has_sdp(const sip_t *sip);
 

@@ -51,21 +51,26 @@ static const char *leg_text(const struct rescue_leg *leg, char buf[40])
 	return buf;
 }
 
-static const char *text_of_3pcc(const struct rescue_call *call)
+static const char *text_of_3pcc(const struct rescue_call *call, char buf[CTL_TEXT_LEN])
 {
+	bool b = call->step.status_b;
+	unsigned int status = b ? call->step.status_b : call->step.status_a;
+
 	if (call->step.state == STEP_RESCUED)
 		return "both phones took the re-INVITE";
 	if (call->lost)
 		return "a leg was gone: the other was hung up";
-	return "re-INVITE refused: both legs left as they were";
+	snprintf(buf, CTL_TEXT_LEN, "%s %s (%u): both legs left as they were", b ? "callee" : "caller",
+	         status < 300 ? "sent no SDP" : "refused the re-INVITE", status);
+	return buf;
 }
 
 static void describe(const struct rescue_call *call, const char *text, struct ctl_outcome *outcome)
 {
-	char a[40], b[40];
+	char a[40], b[40], both[CTL_TEXT_LEN];
 
 	if (!text && rescue_plan_is_3pcc(call->plan))
-		text = text_of_3pcc(call);
+		text = text_of_3pcc(call, both);
 	if (text)
 		snprintf(outcome->text, sizeof(outcome->text), "%s", text);
 	else if (call->leg[A].step.state == LEG_TAKEN && call->leg[B].step.state == LEG_TAKEN)
@@ -320,6 +325,24 @@ static void steps_of_leg(struct rescue_leg *leg, uint32_t actions)
 
 /* --- third-party call control --------------------------------------------------------- */
 
+static void keep_told(struct rescue_leg *leg, const struct dialog *d)
+{
+	free(leg->told);
+	leg->told_len = d->sdp_out_len;
+	leg->told = malloc(leg->told_len + 1);
+	if (leg->told)
+		memcpy(leg->told, d->sdp_out, leg->told_len);
+}
+
+/* The offer was answered: taken, or it never was. */
+static void settle_told(struct rescue_leg *leg, struct dialog *d, bool taken)
+{
+	if (leg->told && leg->told_len && d && !taken)
+		rescue_sdp_refused(leg->call->rescue, d, leg->told, leg->told_len);
+	free(leg->told);
+	leg->told = NULL;
+}
+
 static int on_call_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 {
 	struct rescue_leg *leg = magic;
@@ -336,6 +359,7 @@ static int on_call_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 	if (status == 401 || status == 407)
 		call->rescue->counters.rescue_challenged++;
 	has_sdp = rescue_has_sdp(sip);
+	settle_told(leg, d, status < 300 && has_sdp);
 	if (status >= 300 || !d)
 		drop(leg, orq);
 	snprintf(reason, sizeof(reason), "SIP;cause=%d", status);
@@ -355,7 +379,7 @@ static int on_call_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
 static void invite_3pcc(struct rescue_call *call, int which)
 {
 	struct dialog *d = live(call, which), *other = live(call, !which);
-	bool again = call->step.retries_a || call->step.retries_b;
+	bool again = which == A ? call->step.retries_a : call->step.retries_b;
 	char sdp[DIALOG_SDP_LEN];
 	int len = 0;
 
@@ -363,11 +387,14 @@ static void invite_3pcc(struct rescue_call *call, int which)
 		call->step.state = which == A ? STEP_WAIT_A : STEP_WAIT_B;
 		return;
 	}
-	if (d && other && which == B)
+	if (d && other && which == B) {
+		keep_told(&call->leg[B], d);
 		len = rescue_sdp_across(call->rescue, d, other, false, sdp, sizeof(sdp));
+	}
 	if (d && other && len >= 0 && invite(&call->leg[which], d, sdp, (size_t)len, again, on_call_answer))
 		return;
 	/* as if the phone had refused */
+	settle_told(&call->leg[which], d, false);
 	steps_of_call(call,
 	              rescue_step(&call->step, which == A ? RESCUE_ANSWER_A : RESCUE_ANSWER_B, 500, false),
 	              NULL);
@@ -492,9 +519,11 @@ void rescue_call_forget(struct rescue_call *call)
 {
 	int i;
 
-	for (i = A; i <= B; i++)
-		if (call->leg[i].retry) {
+	for (i = A; i <= B; i++) {
+		if (call->leg[i].retry)
 			su_timer_destroy(call->leg[i].retry);
-			call->leg[i].retry = NULL;
-		}
+		call->leg[i].retry = NULL;
+		free(call->leg[i].told);
+		call->leg[i].told = NULL;
+	}
 }

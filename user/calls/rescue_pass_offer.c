@@ -47,24 +47,13 @@ static void remember(struct rescue_pass *pass)
 	pass->undo.out = keep(pass->to->sdp_out, pass->to->sdp_out_len, &pass->undo.out_len);
 }
 
-/*
- * RFC 3261 14.1: an offer that was refused never was. Only the version that the
- * other phone has seen in it stays used up (RFC 3264 section 8).
- */
+/* RFC 3261 14.1: an offer that was refused never was. */
 static void undo(struct rescue_pass *pass)
 {
-	struct dialog_table *table = pass->rescue->table;
-	char sdp[DIALOG_SDP_LEN];
-	int len;
-
 	if (pass->undo.in)
-		dialog_set_sdp_in(table, pass->from, pass->undo.in, pass->undo.in_len);
-	if (!pass->undo.out || pass->offerless)
-		return;
-	len = sdp_continue(pass->undo.out, pass->undo.out_len, pass->undo.out, pass->undo.out_len, sdp,
-	                   sizeof(sdp));
-	if (len > 0)
-		dialog_set_sdp_out(table, pass->to, sdp, (size_t)len);
+		dialog_set_sdp_in(pass->rescue->table, pass->from, pass->undo.in, pass->undo.in_len);
+	if (pass->undo.out && !pass->offerless)
+		rescue_sdp_refused(pass->rescue, pass->to, pass->undo.out, pass->undo.out_len);
 }
 
 /* --- out to the other phone --------------------------------------------------------------- */

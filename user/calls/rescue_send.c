@@ -295,6 +295,15 @@ int rescue_sdp_again(struct rescue *rescue, struct dialog *leg, char *buf, size_
 	return len;
 }
 
+void rescue_sdp_refused(struct rescue *rescue, struct dialog *leg, const char *before, size_t before_len)
+{
+	char sdp[DIALOG_SDP_LEN];
+	int len = sdp_continue(before, before_len, before, before_len, sdp, sizeof(sdp));
+
+	if (len > 0)
+		dialog_set_sdp_out(rescue->table, leg, sdp, (size_t)len);
+}
+
 int rescue_sdp_fallback(struct rescue *rescue, struct dialog *leg, char *buf, size_t size)
 {
 	char shaped[DIALOG_SDP_LEN];
