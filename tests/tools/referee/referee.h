@@ -49,7 +49,7 @@ struct ref_node {
 	/* During the step that ended with the newest sample, it owned for certain in here; none: from > to */
 	struct ref_span sure;
 	int64_t ended_ns;                /* when it last stopped to own */
-	struct ref_span span[REF_SPANS]; /* [n % REF_SPANS]: when it owned */
+	struct ref_span span[REF_SPANS]; /* [n % REF_SPANS]: when it may have owned */
 	uint64_t n_spans;
 	/* marks */
 	int down;

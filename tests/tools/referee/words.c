@@ -116,8 +116,9 @@ void ref_word_sample(struct ref_node *node)
 		bool same = epoch == node->seen_epoch && word >= before;
 		node->sure = (struct ref_span){node->at_ns, same ? until : node->at_ns};
 	}
+	/* it began somewhere since the look before, which may be long ago where the machine stood still */
 	if (owns && !owned)
-		owned_from(node, now);
+		owned_from(node, node->at_ns ? node->at_ns : now);
 	if (owned && !owns)
 		owned_until(node, before < (uint64_t)now ? (int64_t)before : now);
 	node->owns = owns;
