@@ -223,7 +223,7 @@ struct ctl_outcome {
 	__u64 done_ns;
 	__u32 result;   /* 0 pending, 1 rescued, 2 failed, 3 skipped */
 	__u32 status_a; /* SIP status of each leg's re-INVITE, 0 = none */
-	__u32 status_b;
+	__u32 status_b; /* of a call that rang: what the caller was told, what the callee said */
 	__u32 pad;
 	char service[CTL_NAME_LEN];
 	char call_id[CTL_TEXT_LEN];

@@ -46,6 +46,38 @@ uint64_t rescue_new_outcome(struct rescue *rescue, const struct dialog *dialog)
 	return rescue->n_outcomes++;
 }
 
+void rescue_end_outcome(struct rescue *rescue, uint64_t number, int result, int status_a, int status_b,
+                        const char *text)
+{
+	struct ctl_outcome *outcome = rescue_outcome_of(rescue, number);
+
+	if (result == 1) {
+		rescue->progress.rescued++;
+		rescue->counters.rescue_rescued++;
+	} else if (result == 2) {
+		rescue->progress.failed++;
+		rescue->counters.rescue_failed++;
+	} else {
+		rescue->progress.skipped++;
+		rescue->counters.rescue_skipped++;
+	}
+	if (!outcome)
+		return;
+	outcome->result = (uint32_t)result;
+	outcome->status_a = (uint32_t)status_a;
+	outcome->status_b = (uint32_t)status_b;
+	outcome->done_ns = (uint64_t)rescue_now().ns;
+	if (!outcome->started_ns)
+		outcome->started_ns = outcome->done_ns;
+	snprintf(outcome->text, sizeof(outcome->text), "%s", text);
+}
+
+void rescue_skip(struct rescue *rescue, const struct dialog *dialog, const char *why)
+{
+	rescue->progress.calls++;
+	rescue_end_outcome(rescue, rescue_new_outcome(rescue, dialog), 3, 0, 0, why);
+}
+
 const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i)
 {
 	uint64_t first = rescue->n_outcomes > RESCUE_OUTCOMES ? rescue->n_outcomes - RESCUE_OUTCOMES : 0;

@@ -68,7 +68,7 @@ const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i
 
 #define RESCUE_COUNTERS(X)                                                                                   \
 	X(rescue_invites, "re-INVITEs sent")                                                                 \
-	X(rescue_rescued, "calls that go on after their re-INVITEs")                                         \
+	X(rescue_rescued, "calls that go on after their re-INVITEs, or rang on to their end")                \
 	X(rescue_kept, "legs that refused or ignored their re-INVITE and go on as they were")                \
 	X(rescue_failed, "calls of which a leg was gone, or refused what only both could give")              \
 	X(rescue_skipped, "calls that could not be rescued, see their plan")                                 \

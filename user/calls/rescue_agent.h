@@ -231,6 +231,12 @@ struct rescue_call *rescue_call_of(const struct rescue *rescue, const struct dia
 uint64_t rescue_new_outcome(struct rescue *rescue, const struct dialog *dialog);
 /* NULL when newer ones took its place. */
 struct ctl_outcome *rescue_outcome_of(struct rescue *rescue, uint64_t number);
+/* Counts what became of it, and puts it down; result as in struct ctl_outcome. rescue_report() is the
+ * caller's. */
+void rescue_end_outcome(struct rescue *rescue, uint64_t number, int result, int status_a, int status_b,
+                        const char *text);
+/* A call that nothing can be done for, with its outcome. */
+void rescue_skip(struct rescue *rescue, const struct dialog *dialog, const char *why);
 void rescue_report(struct rescue *rescue);
 /* Nothing came from this leg's phone since then, as far as anybody knows. */
 bool rescue_is_silent(struct rescue *rescue, const struct dialog *dialog, struct mono since);

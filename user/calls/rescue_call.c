@@ -65,42 +65,28 @@ static const char *text_of_3pcc(const struct rescue_call *call, char buf[CTL_TEX
 	return buf;
 }
 
-static void describe(const struct rescue_call *call, const char *text, struct ctl_outcome *outcome)
+/* text NULL = as the steps went. */
+static void describe(const struct rescue_call *call, const char *text, char *buf, size_t size)
 {
 	char a[40], b[40], both[CTL_TEXT_LEN];
 
 	if (!text && rescue_plan_is_3pcc(call->plan))
 		text = text_of_3pcc(call, both);
+	else if (!text && call->leg[A].step.state == LEG_TAKEN && call->leg[B].step.state == LEG_TAKEN)
+		text = "both phones took the re-INVITE";
 	if (text)
-		snprintf(outcome->text, sizeof(outcome->text), "%s", text);
-	else if (call->leg[A].step.state == LEG_TAKEN && call->leg[B].step.state == LEG_TAKEN)
-		snprintf(outcome->text, sizeof(outcome->text), "both phones took the re-INVITE");
+		snprintf(buf, size, "%s", text);
 	else
-		snprintf(outcome->text, sizeof(outcome->text), "caller %s, callee %s",
-		         leg_text(&call->leg[A], a), leg_text(&call->leg[B], b));
+		snprintf(buf, size, "caller %s, callee %s", leg_text(&call->leg[A], a),
+		         leg_text(&call->leg[B], b));
 }
 
-static void count(struct rescue *rescue, int result)
-{
-	if (result == 1) {
-		rescue->progress.rescued++;
-		rescue->counters.rescue_rescued++;
-	} else if (result == 2) {
-		rescue->progress.failed++;
-		rescue->counters.rescue_failed++;
-	} else {
-		rescue->progress.skipped++;
-		rescue->counters.rescue_skipped++;
-	}
-	rescue_report(rescue);
-}
-
-/* result as in struct ctl_outcome; text NULL = as the steps went. */
+/* result as in struct ctl_outcome; text as in describe(). */
 static void finish(struct rescue_call *call, int result, const char *text)
 {
 	struct rescue *rescue = call->rescue;
-	struct ctl_outcome *outcome = rescue_outcome_of(rescue, call->outcome);
 	bool alone = rescue_plan_is_3pcc(call->plan);
+	char said[CTL_TEXT_LEN];
 	int i;
 
 	if (call->done)
@@ -112,15 +98,12 @@ static void finish(struct rescue_call *call, int result, const char *text)
 		if (d && d->state == DIALOG_RESCUING)
 			dialog_set_state(rescue->table, d, DIALOG_RESCUED, rescue_now());
 	}
+	describe(call, text, said, sizeof(said));
+	rescue_end_outcome(rescue, call->outcome, result,
+	                   alone ? call->step.status_a : call->leg[A].step.status,
+	                   alone ? call->step.status_b : call->leg[B].step.status, said);
 	rescue->progress.last_done_ns = (uint64_t)rescue_now().ns;
-	if (outcome) {
-		outcome->result = (uint32_t)result;
-		outcome->status_a = alone ? call->step.status_a : call->leg[A].step.status;
-		outcome->status_b = alone ? call->step.status_b : call->leg[B].step.status;
-		outcome->done_ns = rescue->progress.last_done_ns;
-		describe(call, text, outcome);
-	}
-	count(rescue, result);
+	rescue_report(rescue);
 }
 
 /* --- what both kinds of steps use --------------------------------------------------- */

@@ -59,21 +59,48 @@ static struct rescue_ring *ring_of_call(struct rescue *rescue, uint64_t call)
 	return spare;
 }
 
+/* One of the calls that this takeover has to care for. */
+static void count(struct rescue_ring *ring, const struct dialog *d)
+{
+	struct rescue *rescue = ring->rescue;
+
+	ring->counted = true;
+	ring->outcome = rescue_new_outcome(rescue, d);
+	rescue_outcome_of(rescue, ring->outcome)->started_ns = (uint64_t)rescue_now().ns;
+	rescue->progress.calls++;
+	rescue->counters.rescue_ring_calls++;
+}
+
+void ring_outcome(struct rescue_ring *ring, int result, int to_caller, int of_callee, const char *text)
+{
+	struct rescue *rescue = ring->rescue;
+
+	if (!ring->counted)
+		return;
+	ring->counted = false;
+	rescue_end_outcome(rescue, ring->outcome, result, to_caller, of_callee, text);
+	rescue->progress.last_done_ns = (uint64_t)rescue_now().ns;
+	rescue_report(rescue);
+}
+
 static void take_up_caller(struct rescue *rescue, struct dialog *a)
 {
 	struct rescue_ring *ring = ring_of_call(rescue, a->call);
 
+	if (!ring)
+		rescue_skip(rescue, a, "none: more calls rang than can be taken up at once");
 	if (!ring || ring->irq)
 		return;
 	ring->until = mono_add(a->at_invite, RING_PATIENCE_NS);
 	ring->irq = ring_revive_caller(rescue, a);
 	if (!ring->irq) {
 		rescue->counters.rescue_ring_no_invite++;
+		rescue_skip(rescue, a, rescue_plan_text(PLAN_no_invite));
 		ring->used = false;
 		return;
 	}
 	nta_incoming_bind(ring->irq, ring_on_caller, ring);
-	rescue->counters.rescue_ring_calls++;
+	count(ring, a);
 }
 
 /* Forks downstream of one INVITE are several dialogs of one transaction. */
@@ -103,7 +130,10 @@ static void take_up_callee(struct rescue *rescue, struct dialog *b)
 	if (!ring->irq && !ring->n_branches) {
 		ring->until = mono_add(b->at_invite, RING_PATIENCE_NS);
 		ring->up = peer && dialog_is_up(peer) ? peer : NULL;
-		ring->rescue->counters.rescue_ring_calls += ring->up != NULL;
+		if (ring->up)
+			count(ring, ring->up);
+		else if (!peer && b->paired != PAIRED_AMBIGUOUS)
+			rescue_skip(rescue, b, rescue_plan_text(PLAN_ringing_alone));
 	}
 	branch = &ring->branch[ring->n_branches];
 	*branch = (struct ring_branch){.ring = ring};
@@ -113,6 +143,7 @@ static void take_up_callee(struct rescue *rescue, struct dialog *b)
 	else
 		rescue->counters.rescue_ring_no_invite++;
 	if (!ring->irq && !ring->n_branches) {
+		ring_outcome(ring, 2, 0, 0, "rang: the callee's INVITE was not kept");
 		ring->used = false;
 	} else if (!ring->irq && !ring->up && b->paired == PAIRED_AMBIGUOUS) {
 		/* One of the callers that are put through afresh will make it ring again. */
@@ -148,8 +179,10 @@ static void see_to_callers(struct rescue *rescue)
 			continue;
 		}
 		ring->join = rescue_join_call(rescue, a, ring, ring_on_local_server);
-		if (!ring->join)
-			ring_refuse(ring, SIP_480_TEMPORARILY_UNAVAILABLE);
+		if (ring->join)
+			continue;
+		ring_outcome(ring, 2, 480, 0, "rang for nobody, and the server could not be called anew");
+		ring_refuse(ring, SIP_480_TEMPORARILY_UNAVAILABLE);
 	}
 }
 
@@ -169,6 +202,7 @@ static void on_patience(su_root_magic_t *magic, su_timer_t *timer, su_timer_arg_
 		if (ring->over || mono_before(now, ring->until))
 			continue;
 		rings->rescue->counters.rescue_ring_timeout++;
+		ring_outcome(ring, 2, 408, 0, "rang on, and nobody answered in time");
 		ring_refuse(ring, SIP_408_REQUEST_TIMEOUT);
 	}
 	if (any)
@@ -196,6 +230,7 @@ static int make_rings(struct rescue *rescue)
 
 int rescue_ring_start(struct rescue *rescue, struct mono now)
 {
+	uint32_t before = rescue->progress.calls;
 	struct dialog *d = NULL;
 	int rc = rescue->agent ? make_rings(rescue) : -ENOTCONN;
 
@@ -209,6 +244,8 @@ int rescue_ring_start(struct rescue *rescue, struct mono now)
 		if (is_to_be_taken_up(rescue, d, DIALOG_UAC))
 			take_up_callee(rescue, d);
 	see_to_callers(rescue);
+	if (rescue->progress.calls != before)
+		rescue_report(rescue);
 	on_patience(NULL, NULL, (su_timer_arg_t *)rescue->rings);
 	return 0;
 }

@@ -38,6 +38,8 @@ struct rescue_ring {
 	bool used;
 	bool begun;          /* at an earlier rescue_ring_start */
 	bool over;           /* the caller has its final response, or is gone */
+	bool counted;        /* among the outcomes, and pending */
+	uint64_t outcome;    /* its number, if so */
 	uint64_t call;       /* as it was at the takeover: groups the legs */
 	struct mono until;   /* patience ends */
 	nta_incoming_t *irq; /* the caller's INVITE; NULL = no caller, or its leg is up */
@@ -53,6 +55,11 @@ struct rescue_rings {
 	su_timer_t *timer;
 	struct rescue_ring ring[RINGS];
 };
+
+/* --- rescue_ring.c ---------------------------------------------------------------- */
+
+/* What became of the call, once; result as in struct ctl_outcome, 0 = was not said. */
+void ring_outcome(struct rescue_ring *ring, int result, int to_caller, int of_callee, const char *text);
 
 /* --- rescue_ring_say.c ------------------------------------------------------------ */
 

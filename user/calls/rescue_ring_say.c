@@ -98,16 +98,25 @@ static void all_refused(struct rescue_ring *ring)
 		/* The server had answered the caller itself (a queue, an announcement): so does the new one.
 		 */
 		ring->over = true;
-		if (!rescue_join_start(rescue, up))
+		if (rescue_join_start(rescue, up)) {
+			ring_outcome(ring, 1, 0, best,
+			             "rang on, refused: the server is called anew for the caller");
+		} else {
 			rescue_bye(rescue, up, "SIP;cause=480");
+			ring_outcome(ring, 2, 0, best, "rang on, refused: BYE to the caller");
+		}
 		settle(ring);
 		return;
 	}
 	/* The credentials that these ask for were the dead server's; 503 is not for the caller (16.7). */
-	if (best == 401 || best == 407)
+	if (best == 401 || best == 407) {
 		rescue->counters.rescue_ring_challenged++;
+		ring_outcome(ring, 2, 500, best,
+		             "rang on, and the callee wants the dead server's credentials");
+	}
 	if (best == 401 || best == 407 || best == 503 || !best)
 		best = 500;
+	ring_outcome(ring, 1, best, best_of(ring), "rang on, and was refused");
 	ring_refuse(ring, best, sip_status_phrase(best));
 }
 
@@ -123,6 +132,7 @@ void ring_connect(struct rescue_ring *ring, struct dialog *a, struct dialog *b)
 	dialog_set_state(rescue->table, a, DIALOG_RESCUED, now);
 	dialog_set_state(rescue->table, b, DIALOG_RESCUED, now);
 	rescue->counters.rescue_ring_answered++;
+	ring_outcome(ring, 1, 200, 200, "rang on, and was answered");
 	rescue_report(rescue);
 }
 
@@ -146,6 +156,7 @@ static void answered(struct ring_branch *branch, struct dialog *b)
 
 	if (ring->over || !a || (!ring->irq && !ring->up)) {
 		ring->over = true;
+		ring_outcome(ring, 2, 0, 200, "answered when the caller had gone: BYE to the callee");
 		not_wanted(branch, b);
 		settle(ring);
 		return;
@@ -271,6 +282,7 @@ int ring_on_caller(void *magic, nta_incoming_t *irq, const sip_t *sip)
 		caller_silent(ring);
 	else if (sip->sip_request && sip->sip_request->rq_method == sip_method_cancel) {
 		ring->rescue->counters.rescue_ring_cancelled++;
+		ring_outcome(ring, 1, 487, 0, "rang on until the caller gave up");
 		ring_refuse(ring, SIP_487_REQUEST_TERMINATED);
 	} else
 		caller_acked(ring, sip);
@@ -282,8 +294,10 @@ static int early_request(struct rescue_ring *ring, const sip_t *sip)
 {
 	switch (sip->sip_request->rq_method) {
 	case sip_method_bye:
-		if (ring)
+		if (ring) {
+			ring_outcome(ring, 1, 487, 0, "rang on until the caller hung up");
 			ring_refuse(ring, SIP_487_REQUEST_TERMINATED);
+		}
 		return 200;
 	case sip_method_update:
 		/* RFC 3311 5.2: an offer while another is open can wait; without one it is a refresh. */
@@ -338,8 +352,12 @@ void ring_on_local_server(struct rescue_ring *ring, int status, const char *phra
 	struct dialog *a = ring_caller(ring);
 
 	if (status >= 300) {
+		int across = status == 401 || status == 407 || status == 503 ? 500 : status;
+
 		ring->join = NULL;
-		ring_refuse(ring, status == 401 || status == 407 || status == 503 ? 500 : status, phrase);
+		ring_outcome(ring, 2, across, status,
+		             "rang for nobody: the server was called anew and refused");
+		ring_refuse(ring, across, phrase);
 		return;
 	}
 	if (!a || !ring->irq || status == 100 || (status < 200 && a->rseq))
@@ -356,5 +374,6 @@ void ring_on_local_server(struct rescue_ring *ring, int status, const char *phra
 		dialog_set_state(ring->rescue->table, a, DIALOG_RESCUED, rescue_now());
 	}
 	ring->rescue->counters.rescue_ring_answered++;
+	ring_outcome(ring, 1, 200, status, "rang for nobody: the server was called anew and answered");
 	rescue_report(ring->rescue);
 }

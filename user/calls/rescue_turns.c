@@ -83,17 +83,10 @@ static void enter(struct rescue *rescue, struct dialog *a, struct dialog *b, enu
 /* Nothing can be done for its media or for finding its phones; what they send is answered all the same. */
 static void skip(struct rescue *rescue, struct dialog *dialog, struct dialog *peer, enum rescue_plan plan)
 {
-	struct ctl_outcome *outcome = rescue_outcome_of(rescue, rescue_new_outcome(rescue, dialog));
-
-	outcome->result = 3;
-	outcome->started_ns = outcome->done_ns = (uint64_t)rescue_now().ns;
-	snprintf(outcome->text, sizeof(outcome->text), "%s", rescue_plan_text(plan));
 	dialog_set_origin(rescue->table, dialog, 0);
 	if (peer)
 		dialog_set_origin(rescue->table, peer, 0);
-	rescue->progress.calls++;
-	rescue->progress.skipped++;
-	rescue->counters.rescue_skipped++;
+	rescue_skip(rescue, dialog, rescue_plan_text(plan));
 }
 
 /* Leg A is the one that called; of two that the server called, the first. */
