@@ -160,6 +160,7 @@ sim_obj := $(call obj,tests/sim/world.c tests/sim/chance.c)
 $(BUILD)/tests/unit/test_lease.o $(BUILD)/tests/unit/test_lease_chance.o: ALL_CFLAGS += -Itests/sim
 $(BUILD)/unit/test_lease $(BUILD)/unit/test_lease_chance: $(sim_obj)
 $(BUILD)/unit/test_inbox: $(BUILD)/user/sentinel/inbox.o
+$(BUILD)/unit/test_takeover: $(BUILD)/user/sentinel/takeover.o
 $(BUILD)/sim/lease_sim: $(BUILD)/tests/sim/lease_sim.o $(sim_obj) $(BUILD)/libcore.a
 	$(call link,$(CORE_PKGS))
 $(BUILD)/bpftest/test_reference: $(call obj,$(wildcard tests/bpf/reference*.c) tests/bpf/random_frames.c)

@@ -273,9 +273,11 @@ static void start(struct sentinel *s, struct mono now)
 	s->keeper.heard = now;
 	s->keeper.probes = false;
 	s->keeper.up = false;
-	for (int i = 0; i < s->n_service; i++)
+	for (int i = 0; i < s->n_service; i++) {
+		takeover_keeper_ended(&s->service[i]);
 		if (s->service[i].here)
 			send_conf(s, &s->service[i]);
+	}
 	send_to(s, &go, sizeof(go));
 }
 

@@ -50,6 +50,8 @@ struct service {
 	struct recover recover;        /* the configured command after a takeover */
 	struct warm warm;              /* next hops of the phones, kept resolved */
 	struct ctl_takeover *takeover; /* the one that runs or was last, NULL = none */
+	struct keeper_rescue
+	        rescued_before; /* of its calls: what became of them under call keepers that ended */
 	struct mono fenced_at;
 	struct mono resigned_at;
 	enum lease_state told_state; /* last one logged and told to the call keeper */
@@ -172,6 +174,8 @@ void takeover_changed(struct sentinel *s, struct service *svc, uint8_t from, uin
 void takeover_resigned_to_us(struct service *svc, const struct msg *msg);
 void takeover_update(struct service *svc, const struct service_state *state);
 void takeover_rescue(struct service *svc, const struct keeper_rescue *rescue);
+/* The next call keeper counts from 0, and what this one had not got to is counted by that one again. */
+void takeover_keeper_ended(struct service *svc);
 const char *cause_text(enum cause cause);
 
 /* keeper.c */

@@ -43,6 +43,7 @@ void takeover_changed(struct sentinel *s, struct service *svc, uint8_t from, uin
 	};
 	snprintf(t->service, sizeof(t->service), "%s", svc->conf->name);
 	svc->takeover = t;
+	svc->rescued_before = (struct keeper_rescue){0};
 	svc->takeovers++;
 	if (from == s->node) {
 		t->last_ok_ns = svc->health.ok_ns;
@@ -81,14 +82,31 @@ void takeover_update(struct service *svc, const struct service_state *state)
 
 void takeover_rescue(struct service *svc, const struct keeper_rescue *rescue)
 {
+	const struct keeper_rescue *before = &svc->rescued_before;
 	struct ctl_takeover *t = svc->takeover;
 
 	if (!t || t->epoch != rescue->epoch)
 		return;
-	t->first_reinvite_ns = rescue->first_reinvite_ns;
-	t->rescue_done_ns = rescue->last_done_ns;
-	t->calls = rescue->calls;
-	t->rescued = rescue->rescued;
-	t->failed = rescue->failed;
-	t->skipped = rescue->skipped;
+	if (!t->first_reinvite_ns)
+		t->first_reinvite_ns = rescue->first_reinvite_ns;
+	if (rescue->last_done_ns)
+		t->rescue_done_ns = rescue->last_done_ns;
+	t->calls = before->calls + rescue->calls;
+	t->rescued = before->rescued + rescue->rescued;
+	t->failed = before->failed + rescue->failed;
+	t->skipped = before->skipped + rescue->skipped;
+}
+
+void takeover_keeper_ended(struct service *svc)
+{
+	const struct ctl_takeover *t = svc->takeover;
+
+	if (!t)
+		return;
+	svc->rescued_before = (struct keeper_rescue){
+	        .calls = t->rescued + t->failed + t->skipped,
+	        .rescued = t->rescued,
+	        .failed = t->failed,
+	        .skipped = t->skipped,
+	};
 }
