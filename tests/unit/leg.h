@@ -18,6 +18,7 @@ struct leg {
 	const char *sdp_in, *sdp_out;
 	const char *asserted; /* of P-Asserted-Identity or Remote-Party-ID */
 	const char *tag;      /* of the called side, NULL = "t" */
+	uint8_t service;
 };
 
 static inline struct dialog *leg_event(const struct leg *leg, int status, int64_t at_ms)
@@ -27,6 +28,7 @@ static inline struct dialog *leg_event(const struct leg *leg, int status, int64_
 	const char *sdp = out ? leg->sdp_out : leg->sdp_in;
 	struct sip_event ev = {
 	        .at = mono_ns(NS_PER_S + at_ms * NS_PER_MS),
+	        .service = leg->service,
 	        .out = out,
 	        .verb = SIP_VERB_INVITE,
 	        .status = status,

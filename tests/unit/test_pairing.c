@@ -275,6 +275,75 @@ static void settled_calls_are_not_looked_at(void **state)
 	assert_int_equal(walk.cut, 0);
 }
 
+static void legs_of_two_services_are_no_call(void **state)
+{
+	struct leg a = called("a", "ann", "100"), b = calls("b", "ann", "100");
+	struct dialog *da, *db;
+
+	a.link = "b"; /* nothing that could be said pairs them */
+	a.id_in = b.id_out = "ab30317f1a784dc48ff824d0d3715d86";
+	b.service = 1;
+	assert_null(bridge(&a, &b, 0, &da, &db));
+	assert_alone(da, PAIRED_NOT);
+	assert_alone(db, PAIRED_NOT);
+}
+
+/* Callers that come after the called leg, so that none of them is its caller. NULL = each has its own number.
+ */
+static void others_ring(const char *caller, const char *callee)
+{
+	for (int i = 0; i < 2 * PAIRING_LOOK; i++) {
+		char id[16], number[16];
+		struct leg a = called(id, caller ? caller : number, callee ? callee : number);
+
+		snprintf(id, sizeof(id), "o-%d", i);
+		snprintf(number, sizeof(number), "n-%d", i);
+		step(&a, 0, 5000);
+	}
+}
+
+/* The one that fits may not be the only one: more meet than are looked at. */
+static void one_of_more_than_are_looked_at_is_ambiguous(void **state)
+{
+	struct leg a = called("a", "trunk", "200"), b = calls("b", "trunk", "100");
+	struct dialog *da;
+
+	others_ring("trunk", NULL);
+	da = step(&a, 0, 0);
+	assert_alone(step(&b, 0, 10), PAIRED_AMBIGUOUS);
+	assert_null(dialog_peer(&table, da));
+}
+
+/* Who has both numbers is found by either: one that few others have is enough. */
+static void one_of_many_by_the_callers_number_is_known_by_the_called_one(void **state)
+{
+	struct leg a = called("a", "trunk", "100"), b = calls("b", "trunk", "100");
+	struct dialog *da;
+
+	others_ring("trunk", NULL);
+	da = step(&a, 0, 0);
+	assert_pair(da, step(&b, 0, 10), PAIRED_NUMBERS);
+}
+
+static void one_of_many_by_the_called_number_is_known_by_the_callers(void **state)
+{
+	struct leg a = called("a", "ann", "hotline"), b = calls("b", "ann", "hotline");
+	struct dialog *da;
+
+	others_ring(NULL, "hotline");
+	da = step(&a, 0, 0);
+	assert_pair(da, step(&b, 0, 10), PAIRED_NUMBERS);
+}
+
+static void one_of_many_by_both_numbers_is_ambiguous(void **state)
+{
+	struct leg a = called("a", "trunk", "100"), b = calls("b", "trunk", "100");
+
+	others_ring("trunk", "100");
+	step(&a, 0, 0);
+	assert_alone(step(&b, 0, 10), PAIRED_AMBIGUOUS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +366,11 @@ int main(void)
 	        T(ended_leg_is_no_partner),
 	        T(partner_of_one_that_hung_up_is_found_again_without_a_message_of_its_own),
 	        T(settled_calls_are_not_looked_at),
+	        T(legs_of_two_services_are_no_call),
+	        T(one_of_more_than_are_looked_at_is_ambiguous),
+	        T(one_of_many_by_the_callers_number_is_known_by_the_called_one),
+	        T(one_of_many_by_the_called_number_is_known_by_the_callers),
+	        T(one_of_many_by_both_numbers_is_ambiguous),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

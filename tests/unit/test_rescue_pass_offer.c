@@ -118,6 +118,24 @@ static void refused_offer_leaves_what_was_agreed(void **state)
 	ASSERT_HAS(b, "o=srv 80 10 IN IP4 " VIP "\r\n");
 }
 
+/* A phone behind NAT is where its last message came from, whatever that said. */
+static void refusal_shows_where_the_phone_is_now(void **state)
+{
+	uint16_t port;
+	int old = b.fd;
+
+	hold_reaches_b();
+	b.fd = udp("127.0.0.1", &port);
+	answer(&b, "488 Not Here", NULL);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 488 ");
+	assert_int_equal(db->flow_port, port);
+	ASK(&a, .method = "BYE", .cseq = 502);
+	hear(&b); /* the new socket */
+	ASSERT_HAS(b, "BYE ");
+	close(old);
+}
+
 static void offer_in_one_part_of_several_is_found(void **state)
 {
 	ASK(&a, .method = "INVITE", .cseq = 501, .type = "multipart/mixed;boundary=x",
@@ -277,6 +295,7 @@ int main(void)
 	        T(repeated_offer_is_not_passed_twice),
 	        T(asked_offer_is_answered_with_the_phones_ack),
 	        T(refused_offer_leaves_what_was_agreed),
+	        T(refusal_shows_where_the_phone_is_now),
 	        T(offer_in_one_part_of_several_is_found),
 	        T(new_media_line_without_a_port_at_the_vip_is_refused),
 	        T(refresh_is_answered_here),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A call that rang when its server died and comes to nothing: refused, given up, or not ours. */
+#include "../../user/calls/rescue_ring.h"
 #include "ring_call.h"
 
 static void busy_callee_is_told_to_the_caller(void **state)
@@ -101,6 +102,20 @@ static void call_that_nobody_answers_ends(void **state)
 	ASSERT_COUNT(rescue_ring_timeout, 1);
 }
 
+static void answered_call_has_all_the_time(void **state)
+{
+	rings_again();
+	answer(&b, "200 OK", SDP_B);
+	hear(&a, "SIP/2.0 200"); /* not acknowledged yet */
+	rescue->rings->ring[0].until = now();
+	rescue_ring_start(rescue, now()); /* looks whose time is over */
+	ASSERT_COUNT(rescue_ring_timeout, 0);
+	ask(&a, "ACK", 11, "", "s-a", "", NULL);
+	until_acked(da);
+	assert_int_equal(da->state, DIALOG_RESCUED);
+	assert_true(never_hears(&a, "BYE"));
+}
+
 static void calls_of_the_server_that_runs_here_are_left_alone(void **state)
 {
 	table.origin = LIVE;
@@ -157,6 +172,7 @@ int main(void)
 	        T(answer_that_crosses_the_cancel_is_hung_up),
 	        T(caller_may_hang_up_by_bye),
 	        T(call_that_nobody_answers_ends),
+	        T(answered_call_has_all_the_time),
 	        T(calls_of_the_server_that_runs_here_are_left_alone),
 	        T(calls_that_the_server_forwards_as_a_proxy_are_left_alone),
 	        T(nothing_is_sent_after_the_node_owns_no_more),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Calls that rang and are not one caller and one callee: groups, queues, nobody called yet. */
+#include "../../user/calls/rescue_ring.h"
 #include "ring_call.h"
 
 /* bob and cid ring for ann. */
@@ -63,6 +64,45 @@ static void decline_of_one_ends_the_group(void **state)
 	hear(&a, "SIP/2.0 603");
 }
 
+static void callee_that_was_cancelled_hears_no_second_cancel(void **state)
+{
+	group_rings();
+	take_over();
+	hear(&b, "INVITE");
+	hear(&c, "INVITE");
+	answer(&c, "180 Ringing", NULL);
+	answer(&b, "603 Decline", NULL);
+	hear(&c, "CANCEL");
+	answer(&c, "200 OK", NULL);
+	ask(&a, "CANCEL", 11, "z9hG4bKin-ann", "", "", NULL);
+	hear(&a, "SIP/2.0 487");
+	assert_true(never_hears(&c, "CANCEL"));
+	ASSERT_COUNT(rescue_ring_cancels, 1);
+}
+
+static void callees_of_one_call_are_bounded(void **state)
+{
+	static const char *const names[RING_BRANCHES] = {"m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"};
+	struct phone more = b;
+	struct dialog *d;
+	int i;
+
+	ringing();
+	for (i = 0; i < RING_BRANCHES; i++) { /* one too many, with bob */
+		more.name = names[i];
+		called_out(&more, SDP_B_O);
+		d = phone_said(&more, "180 Ringing", "", NULL);
+		if (d->call != da->call)
+			dialog_set_call(&table, d, da->call);
+		d->paired = da->paired;
+	}
+	take_over();
+	for (i = 0; i < RING_BRANCHES; i++)
+		hear(&b, "INVITE");
+	assert_true(never_hears(&b, "INVITE"));
+	ASSERT_COUNT(rescue_ring_full, 1);
+}
+
 static void ambiguous_callee_is_cancelled_and_its_callers_are_put_through_afresh(void **state)
 {
 	out_caller = "zed"; /* no number in common */
@@ -94,6 +134,7 @@ static void call_answered_by_its_server_waits_on_for_the_callee(void **state)
 	until(da, DIALOG_RESCUED);
 	until(db, DIALOG_RESCUED);
 	assert_true(never_hears(&b, "BYE"));
+	ASSERT_COUNT(rescue_ring_answered, 1);
 }
 
 static void caller_in_a_queue_goes_back_to_the_server_when_the_callee_refuses(void **state)
@@ -180,6 +221,8 @@ int main(void)
 	        T(one_of_a_group_answers_and_the_others_stop_ringing),
 	        T(caller_is_refused_only_when_all_of_a_group_refused),
 	        T(decline_of_one_ends_the_group),
+	        T(callee_that_was_cancelled_hears_no_second_cancel),
+	        T(callees_of_one_call_are_bounded),
 	        T(ambiguous_callee_is_cancelled_and_its_callers_are_put_through_afresh),
 	        T(call_answered_by_its_server_waits_on_for_the_callee),
 	        T(caller_in_a_queue_goes_back_to_the_server_when_the_callee_refuses),
