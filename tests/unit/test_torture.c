@@ -245,6 +245,24 @@ static void call_id_of_a_thousand_characters_is_counted_and_not_kept(void **stat
 	assert_int_equal(table.used, 0);
 }
 
+static void tag_of_255_characters_is_kept_and_a_longer_one_counted(void **state)
+{
+	struct dialog *d;
+
+	for (int len = DIALOG_TAG_LEN - 1; len <= DIALOG_TAG_LEN; len++) {
+		w.len = 0;
+		say_text(
+		        "INVITE sip:bob@192.0.2.1 SIP/2.0\r\n"
+		        "Via: SIP/2.0/UDP 192.0.2.7:5062;branch=z9hG4bK1\r\n"
+		        "From: <sip:ann@a.example>;tag=%0*d\r\nTo: <sip:bob@b.example>\r\nCall-ID: tag-%d\r\n"
+		        "CSeq: 7 INVITE\r\nContact: <sip:ann@192.0.2.7:5062>\r\n",
+		        len, 7, len);
+		d = sent("");
+		assert_int_equal(d ? strlen(d->remote_tag) : 0, len < DIALOG_TAG_LEN ? len : 0);
+	}
+	assert_int_equal(table.counters.dialog_key_too_long, 1);
+}
+
 static void thousands_of_vias_are_read_past(void **state)
 {
 	begin("vias");
@@ -303,6 +321,7 @@ int main(void)
 	        T(torture_cut_short_is_survived),
 	        T(call_id_of_one_character_is_as_good_as_any),
 	        T(call_id_of_a_thousand_characters_is_counted_and_not_kept),
+	        T(tag_of_255_characters_is_kept_and_a_longer_one_counted),
 	        T(thousands_of_vias_are_read_past),
 	        T(thousands_of_record_routes_mark_only_this_dialog),
 	        T(sdp_with_many_media_lines_is_planned_for_those_that_count),

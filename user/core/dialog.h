@@ -26,7 +26,7 @@
 #include "sipflip/abi.h"
 
 #define DIALOG_CALL_ID_LEN    256
-#define DIALOG_TAG_LEN        128
+#define DIALOG_TAG_LEN        256
 #define DIALOG_NAME_ADDR_LEN  512
 #define DIALOG_ROUTE_LEN      1024
 #define DIALOG_URI_LEN        512
