@@ -17,7 +17,6 @@
 #define ORPHAN_NS     (100 * NS_PER_MS) /* an heir takes over sooner than that */
 #define NEWBORN_NS    NS_PER_S /* a call as young as that when its server became known is that server's */
 #define WARM_NS       NS_PER_S
-#define HELD_AGE_NS   (200 * NS_PER_MS) /* how long before the flip a held datagram may be */
 
 static const char *verdict_name(enum health_verdict verdict)
 {
@@ -153,42 +152,11 @@ void service_done(struct service *svc)
 
 /* --- datagrams -------------------------------------------------------------- */
 
-static size_t record_size(const struct capture_record *record)
+static void track_held(void *context, const struct capture_record *record)
 {
-	return (sizeof(*record) + record->len + 7) & ~7ULL;
-}
+	struct service *svc = context;
 
-/*
- * The kernel flips before sipflipd can tell: what comes in between is the new
- * owner's already. A fenced node sees next to nothing; the newest is kept.
- */
-static void hold(struct service *svc, const struct capture_record *record)
-{
-	size_t size = record_size(record);
-
-	if (size > sizeof(svc->held) / 2) {
-		svc->counters.service_held_lost++;
-		return;
-	}
-	if (svc->held_len + size > sizeof(svc->held)) {
-		svc->counters.service_held_lost++;
-		svc->held_len = 0;
-	}
-	memcpy(svc->held + svc->held_len, record, sizeof(*record) + record->len);
-	svc->held_len += size;
-	svc->counters.service_held++;
-}
-
-static void let_go(struct service *svc, uint64_t flipped_ns, struct mono now)
-{
-	for (uint32_t at = 0; at < svc->held_len;) {
-		const struct capture_record *record = (const void *)(svc->held + at);
-
-		if (record->at_ns + HELD_AGE_NS >= flipped_ns)
-			track_datagram(&svc->track, record, now);
-		at += record_size(record);
-	}
-	svc->held_len = 0;
+	track_datagram(&svc->track, record, loop_now());
 }
 
 /* What sipflip-calls says to the server beside it, over the loopback, is no phone's. */
@@ -210,7 +178,8 @@ void service_captured(struct service *svc, const struct capture_record *record)
 		return;
 	}
 	if (!svc->owner) {
-		hold(svc, record);
+		svc->counters.service_held_lost += held_add(&svc->held, record);
+		svc->counters.service_held++;
 		return;
 	}
 	if (record->at_ns + HELD_AGE_NS < svc->flipped_ns) { /* read once more after a restart */
@@ -229,16 +198,28 @@ void service_captured(struct service *svc, const struct capture_record *record)
 
 /* --- role ------------------------------------------------------------------- */
 
+/* By the agent or by the server itself, as configured; once an epoch. */
+static void start_rescue(struct service *svc, const struct keeper_role *role, struct mono now)
+{
+	svc->rescued_epoch = role->epoch;
+	if (svc->recover)
+		recover_socket_start(svc->recover, role->epoch, now);
+	if (!svc->rescue)
+		return;
+	calls_log("service=%s rescue=start epoch=%llu dialogs=%u", svc->conf.name,
+	          (unsigned long long)role->epoch, svc->table.used);
+	svc->resumed = true;
+	rescue_start(svc->rescue, role->epoch, role->flipped_ns, now);
+}
+
 void service_role(struct service *svc, const struct keeper_role *role)
 {
 	struct mono now = loop_now();
 	bool became = role->owner && !svc->owner;
 
-	if (!svc->rescue || role->owner)
-		;
-	else if (svc->owner)
+	if (!role->owner && svc->rescue)
 		rescue_stop(svc->rescue);
-	if (svc->recover && !role->owner)
+	if (!role->owner && svc->recover)
 		recover_socket_stop(svc->recover);
 	svc->owner = role->owner;
 	svc->epoch = role->epoch;
@@ -250,18 +231,9 @@ void service_role(struct service *svc, const struct keeper_role *role)
 	if (!svc->owner)
 		return;
 	if (became)
-		let_go(svc, role->flipped_ns, now);
-	if (role->rescue && svc->recover && role->epoch > svc->rescued_epoch) {
-		svc->rescued_epoch = role->epoch;
-		recover_socket_start(svc->recover, role->epoch, now);
-	}
-	if (role->rescue && svc->rescue && role->epoch > svc->rescued_epoch) {
-		svc->rescued_epoch = role->epoch;
-		calls_log("service=%s rescue=start epoch=%llu dialogs=%u", svc->conf.name,
-		          (unsigned long long)role->epoch, svc->table.used);
-		svc->resumed = true;
-		rescue_start(svc->rescue, role->epoch, role->flipped_ns, now);
-	}
+		held_take(&svc->held, role->flipped_ns, track_held, svc);
+	if (role->rescue && role->epoch > svc->rescued_epoch)
+		start_rescue(svc, role, now);
 	replica_flush(svc->replica, svc->index);
 }
 

@@ -9,6 +9,7 @@
 #define SIPFLIP_CALLS_SERVICE_H
 
 #include "dialog.h"
+#include "held.h"
 #include "link.h"
 #include "media.h"
 #include "prober.h"
@@ -19,13 +20,11 @@
 #include "sipflip/capture.h"
 #include "track.h"
 
-#define SERVICE_HELD_BYTES 65536 /* datagrams kept while not owner */
-
 #define SERVICE_COUNTERS(X)                                                                                  \
-	X(service_held, "datagrams kept until the role came")                                                \
+	X(service_held, "datagrams captured while this node does not own: kept for when the role comes")     \
 	X(service_not_owned, "datagrams of a time before this node owned, read again after a restart")       \
 	X(service_own, "datagrams between sipflip-calls and the local server: not tracked")                  \
-	X(service_held_lost, "datagrams not kept: too many before the role came")
+	X(service_held_lost, "of these, given up before they were old: too many at once, or too large")
 
 struct service_counters {
 #define X(name, help) uint64_t name;
@@ -61,8 +60,7 @@ struct service {
 	uint32_t warm_n; /* as last told */
 	uint64_t warm_hash;
 	struct keeper_calls said;
-	uint32_t held_len;
-	uint8_t held[SERVICE_HELD_BYTES]; /* struct capture_record, each rounded up to 8 bytes */
+	struct held held;
 	struct service_counters counters;
 };
 
