@@ -206,7 +206,7 @@ static void start_rescue(struct service *svc, const struct keeper_role *role, st
 		recover_socket_start(svc->recover, role->epoch, now);
 	if (!svc->rescue)
 		return;
-	calls_log("service=%s rescue=start epoch=%llu dialogs=%u", svc->conf.name,
+	calls_log("service=%s rescue=start cause=takeover epoch=%llu dialogs=%u", svc->conf.name,
 	          (unsigned long long)role->epoch, svc->table.used);
 	svc->resumed = true;
 	rescue_start(svc->rescue, role->epoch, role->flipped_ns, now);
@@ -277,7 +277,7 @@ static void rescue_orphans(struct service *svc, struct mono now)
 	svc->server_gone = mono_ns(0);
 	if (!svc->owner || !svc->rescue)
 		return;
-	calls_log("service=%s rescue=orphans epoch=%llu dialogs=%u", svc->conf.name,
+	calls_log("service=%s rescue=start cause=server-gone epoch=%llu dialogs=%u", svc->conf.name,
 	          (unsigned long long)svc->epoch, svc->table.used);
 	svc->resumed = true;
 	rescue_start(svc->rescue, svc->epoch, (uint64_t)gone.ns, now);
