@@ -298,14 +298,20 @@ static void next_takeover_joins_again(void **state)
 	until_held_by(da, LIVE + 1);
 }
 
-/* sipflip-calls dies and comes back with what the table's copy knows; no server or phone notices. */
-static void restarted(void)
+/* sipflip-calls has died and is there again, and has not been told yet of all calls. */
+static void died(void)
 {
 	static const struct rescue_callbacks callbacks = {0};
 	struct keeper_conf conf = rescue->conf;
 
 	rescue_free(rescue);
 	assert_int_equal(rescue_new(root, &conf, &track, &callbacks, NULL, &rescue), 0);
+}
+
+/* It goes on with what the table's copy knows; no server or phone notices. */
+static void restarted(void)
+{
+	died();
 	rescue_resume(rescue, 0x201, now());
 	ASSERT_COUNT(rescue_join_resumed, 1);
 	assert_true(never_hears(&server, "BYE"));
@@ -346,6 +352,27 @@ static void bye_of_the_server_reaches_the_phone_after_a_restart(void **state)
 	hear(&a, "BYE sip:ann@127.0.0.1");
 	assert_int_equal(da->state, DIALOG_ENDED);
 	assert_true(never_hears(&server, "BYE"));
+}
+
+/* A 481 would end what goes on; a repeated request finds its call. */
+static void who_asks_before_calls_are_known_again_has_to_repeat_it(void **state)
+{
+	joined();
+	died();
+	server_asks("INFO", 5, "", NULL);
+	ask(&a, "BYE", 12, "z9hG4bKearly", "s-a", "", NULL);
+	ask(&b, "BYE", 12, "", "s-b", "", NULL); /* in a call that nobody told of */
+	assert_true(never_hears(&server, "SIP/2.0"));
+	assert_true(never_hears(&a, "SIP/2.0"));
+	ASSERT_COUNT(rescue_too_early, 3);
+	assert_int_equal(da->state, DIALOG_RESCUED);
+	rescue_resume(rescue, 0x201, now());
+	ask(&a, "BYE", 12, "z9hG4bKearly", "s-a", "", NULL);
+	hear(&a, "SIP/2.0 200");
+	hear(&server, "BYE");
+	ask(&b, "BYE", 12, "", "s-b", "", NULL); /* and never will */
+	hear(&b, "SIP/2.0 481");
+	ASSERT_COUNT(rescue_too_early, 3);
 }
 
 static uint32_t cseq_heard_by_server(void)
@@ -448,6 +475,7 @@ int main(void)
 	        T(next_takeover_joins_again),
 	        T(bye_of_the_phone_reaches_the_server_after_a_restart),
 	        T(bye_of_the_server_reaches_the_phone_after_a_restart),
+	        T(who_asks_before_calls_are_known_again_has_to_repeat_it),
 	        T(hold_crosses_after_a_restart_above_the_last_cseq),
 	        T(server_behind_a_proxy_is_reached_by_its_route_after_a_restart),
 	        T(what_does_not_read_of_a_join_is_not_gone_on_with),

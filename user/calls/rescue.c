@@ -185,12 +185,34 @@ static void close_agent(struct rescue *rescue)
 	rescue->agent = NULL;
 }
 
+/*
+ * A process that restarted has its calls again when the one before it or the peer has told
+ * them. Until then a 481 would end what goes on: who asks will ask once more.
+ */
+static bool is_too_early(const struct rescue *rescue, const sip_t *sip)
+{
+	struct dialog_table *table = rescue->table;
+	const struct dialog *d;
+
+	if (rescue->running || !sip->sip_to->a_tag || !sip->sip_from->a_tag)
+		return false;
+	d = dialog_find(table, rescue->conf.head.service, sip->sip_call_id->i_id, sip->sip_to->a_tag,
+	                sip->sip_from->a_tag);
+	return !d || ((d->flags & DIALOG_JOINED) && d->origin == table->origin);
+}
+
 /* Ringing and joined calls know their own; the rest is in a dialog, or is refused. */
 static void on_request(struct rescue *rescue, msg_t *msg, sip_t *sip)
 {
-	nta_incoming_t *irq = nta_incoming_create(rescue->agent, NULL, msg, sip, TAG_END());
+	nta_incoming_t *irq;
 	int status;
 
+	if (is_too_early(rescue, sip)) {
+		rescue->counters.rescue_too_early++;
+		msg_destroy(msg);
+		return;
+	}
+	irq = nta_incoming_create(rescue->agent, NULL, msg, sip, TAG_END());
 	if (!irq || rescue_ring_request(rescue, irq, sip) || rescue_join_request(rescue, irq, sip))
 		return;
 	status = rescue_on_request(rescue, irq, sip);

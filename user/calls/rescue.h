@@ -76,6 +76,7 @@ const struct ctl_outcome *rescue_outcome(const struct rescue *rescue, uint32_t i
 	X(rescue_orphans, "calls found without a server after the takeover's own")                           \
 	X(rescue_refreshes, "session refreshes sent (RFC 4028)")                                             \
 	X(rescue_expired, "calls ended because a phone refreshed its session no more")                       \
+	X(rescue_too_early, "requests left to be asked again: this process did not know its calls yet")      \
 	X(rescue_unknown_dialog, "in-dialog request at the rescue port for no known dialog: 481")            \
 	X(rescue_passed_bye, "BYEs passed to the other leg")                                                 \
 	X(rescue_passed_offer, "offers in re-INVITE or UPDATE passed to the other leg")                      \
