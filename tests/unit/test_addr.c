@@ -41,6 +41,19 @@ static void ipv6_keeps_its_sixteen_bytes(void **state)
 	assert_string_equal(addr_format(&addr, text), "2001:db8::1");
 }
 
+/* RFC 3986 3.2.2: else the port would be one more group of an IPv6 address. */
+static void port_stands_behind_brackets_where_the_address_has_colons(void **state)
+{
+	struct inaddr16 addr;
+	char text[ADDR_PORT_LEN];
+
+	addr_parse("10.9.0.100", &addr);
+	assert_string_equal(addr_format_port(&addr, 5060, text), "10.9.0.100:5060");
+	addr_parse("2001:db8:1111:2222:3333:4444:5555:6666", &addr);
+	assert_string_equal(addr_format_port(&addr, 65535, text),
+	                    "[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
+}
+
 static void other_text_is_no_address(void **state)
 {
 	static const char *const bad[] = {"",     "10.9.0", "10.9.0.256", "10.9.0.1 ", "10.9.0.1/24",
@@ -60,6 +73,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(ipv4_is_kept_mapped),
 	        cmocka_unit_test(ipv6_keeps_its_sixteen_bytes),
+	        cmocka_unit_test(port_stands_behind_brackets_where_the_address_has_colons),
 	        cmocka_unit_test(other_text_is_no_address),
 	};
 

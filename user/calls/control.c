@@ -69,10 +69,10 @@ static uint64_t age_ns(struct mono since, struct mono now)
 
 static void format_place(char *to, size_t size, const struct inaddr16 *addr, uint16_t port)
 {
-	char text[ADDR_TEXT_LEN];
+	char text[ADDR_PORT_LEN];
 
 	if (port)
-		snprintf(to, size, addr_is_v4(addr) ? "%s:%u" : "[%s]:%u", addr_format(addr, text), port);
+		snprintf(to, size, "%s", addr_format_port(addr, port, text));
 }
 
 /* As the kernel's map has it now: what it counted, and where the phone is taken to be. */

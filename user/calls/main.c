@@ -205,7 +205,8 @@ static void take_keepsake(struct keeper *keeper)
 	for (int i = 0; i < n; i++)
 		if (list[i].caught_up)
 			replica_restored(keeper->replica, list[i].service);
-	calls_log("dialogs_restored=%u%s%s%s", dialogs, rc ? " error=\"" : "", rc ? strerror(-rc) : "", rc ? "\"" : "");
+	calls_log("dialogs_restored=%u%s%s%s", dialogs, rc ? " error=\"" : "", rc ? strerror(-rc) : "",
+	          rc ? "\"" : "");
 }
 
 static void leave_keepsake(const struct keeper *keeper)

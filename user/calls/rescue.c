@@ -229,30 +229,34 @@ static int on_message(struct rescue *rescue, nta_agent_t *agent, msg_t *msg, sip
 		on_request(rescue, msg, sip);
 		return 0;
 	}
-	if (sip && sip->sip_status && !rescue_ring_response(rescue, msg, sip) &&
-	    !rescue_pass_response(rescue, msg, sip))
+	if (sip && sip->sip_status && !rescue_pass_response(rescue, msg, sip))
 		rescue->counters.rescue_stray_response++;
 	msg_destroy(msg);
 	return 0;
 }
 
-static void name_agent(struct rescue *rescue, const char *host)
+static void name_agent(struct rescue *rescue)
 {
-	uint16_t port = rescue->conf.sip_port ? rescue->conf.sip_port : rescue->conf.rescue_port;
+	const struct keeper_conf *conf = &rescue->conf;
+	char known[ADDR_PORT_LEN], own[ADDR_PORT_LEN], server[ADDR_PORT_LEN];
 
-	snprintf(rescue->contact, sizeof(rescue->contact), "<sip:sipflip@%s:%u>", host, port);
-	snprintf(rescue->via, sizeof(rescue->via), "SIP/2.0/UDP %s:%u", host, port);
+	addr_format(&conf->vip, rescue->vip);
+	addr_format_port(&conf->vip, conf->sip_port ? conf->sip_port : conf->rescue_port, known);
+	addr_format_port(&conf->vip, conf->sip_port ? conf->sip_port : 5060, server);
+	addr_format_port(&conf->vip, conf->rescue_port, own);
+	snprintf(rescue->contact, sizeof(rescue->contact), "<sip:sipflip@%s>", known);
+	snprintf(rescue->via, sizeof(rescue->via), "SIP/2.0/UDP %s", known);
+	snprintf(rescue->server_url, sizeof(rescue->server_url), "sip:%s;transport=udp", server);
+	snprintf(rescue->own_contact, sizeof(rescue->own_contact), "<sip:sipflip@%s>", own);
 }
 
 static int open_agent(struct rescue *rescue)
 {
-	char host[ADDR_TEXT_LEN + 2], url[96];
-	bool v4 = addr_is_v4(&rescue->conf.vip);
+	char own[ADDR_PORT_LEN], url[96];
 
-	addr_format(&rescue->conf.vip, rescue->vip);
-	snprintf(host, sizeof(host), "%s%s%s", v4 ? "" : "[", rescue->vip, v4 ? "" : "]");
-	snprintf(url, sizeof(url), "sip:%s:%u;transport=udp", host, rescue->conf.rescue_port);
-	name_agent(rescue, host);
+	name_agent(rescue);
+	snprintf(url, sizeof(url), "sip:%s;transport=udp",
+	         addr_format_port(&rescue->conf.vip, rescue->conf.rescue_port, own));
 	errno = 0;
 	/* Stateless: nta's legs would refuse the PRACKs of what the dead server sent, so on_request makes the
 	 * transactions. */

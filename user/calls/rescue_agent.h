@@ -78,10 +78,12 @@ struct rescue {
 	struct dialog_table *table;
 	struct rescue_callbacks callbacks;
 	void *context;
-	struct media *media; /* NULL = nothing is known of packets */
-	char contact[96];    /* what phones are told: the VIP and its SIP port, in angle brackets */
-	char via[96];        /* the same as sent-by: "SIP/2.0/UDP 10.9.0.100:5060" */
-	char vip[46];        /* as text, for SDP */
+	struct media *media;  /* NULL = nothing is known of packets */
+	char contact[96];     /* what phones are told: the VIP and its SIP port, in angle brackets */
+	char via[96];         /* the same as sent-by: "SIP/2.0/UDP 10.9.0.100:5060" */
+	char server_url[96];  /* of the server that runs here */
+	char own_contact[96]; /* what that one is told: the VIP and the port that this process really has */
+	char vip[46];         /* as text, for SDP */
 	nta_agent_t *agent;
 	nta_leg_t *leg; /* of no dialog: what requests inside the table's dialogs are made with */
 	su_timer_t *bind_timer;
@@ -193,7 +195,7 @@ void rescue_timer_stop(struct rescue *rescue);
 
 /* 0 = taken, else the status to answer with. ACKs come here, too. */
 int rescue_on_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip);
-/* A response that no transaction of ours waits for, after rescue_ring_response. msg stays the caller's. */
+/* A response that no transaction of ours waits for. msg stays the caller's. */
 bool rescue_pass_response(struct rescue *rescue, msg_t *msg, const sip_t *sip);
 int rescue_pass_new(struct rescue *rescue); /* 0 or -ENOMEM */
 void rescue_pass_free(struct rescue *rescue);
@@ -255,8 +257,6 @@ bool rescue_is_under_way(const struct rescue *rescue, const struct dialog *dialo
 int rescue_ring_start(struct rescue *rescue, struct mono now);
 /* The node owns no more, or the agent closes: all transactions are gone with it. */
 void rescue_ring_stop(struct rescue *rescue);
-/* A response that no transaction of ours waits for. True = it was ours; msg stays the caller's. */
-bool rescue_ring_response(struct rescue *rescue, msg_t *msg, const sip_t *sip);
 /* Every request (all PRACKs, and ACK and CANCEL, too) before the others see it. True = taken with its irq. */
 bool rescue_ring_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip);
 

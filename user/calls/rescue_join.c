@@ -81,32 +81,6 @@ static struct rescue_join *take(struct rescue *rescue, struct dialog *d)
 	return NULL;
 }
 
-static int on_quiet_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
-{
-	if (nta_outgoing_status(orq) >= 200)
-		nta_outgoing_destroy(orq);
-	return 0;
-}
-
-static const char *server_url(const struct rescue *rescue, char buf[96])
-{
-	bool v6 = strchr(rescue->vip, ':');
-
-	snprintf(buf, 96, "sip:%s%s%s:%u;transport=udp", v6 ? "[" : "", rescue->vip, v6 ? "]" : "",
-	         rescue->conf.sip_port ? rescue->conf.sip_port : 5060);
-	return buf;
-}
-
-/* The server answers to the port that this process really has, not to the one phones know. */
-static const char *own_contact(const struct rescue *rescue, char buf[96])
-{
-	bool v6 = strchr(rescue->vip, ':');
-
-	snprintf(buf, 96, "<sip:sipflip@%s%s%s:%u>", v6 ? "[" : "", rescue->vip, v6 ? "]" : "",
-	         rescue->conf.rescue_port);
-	return buf;
-}
-
 nta_outgoing_t *join_ask_server(struct rescue_join *join, sip_method_t method, const char *name,
                                 const char *type, const char *body, size_t len, const char *headers,
                                 nta_response_f *callback, void *magic)
@@ -114,7 +88,6 @@ nta_outgoing_t *join_ask_server(struct rescue_join *join, sip_method_t method, c
 	struct rescue *rescue = join->rescue;
 	su_home_t home[1] = {SU_HOME_INIT(home)};
 	sip_payload_t *payload;
-	char url[96], contact[96];
 	nta_outgoing_t *orq;
 
 	su_home_init(home);
@@ -122,10 +95,9 @@ nta_outgoing_t *join_ask_server(struct rescue_join *join, sip_method_t method, c
 	/* A leg that has no tag of the server's yet sends its first request to where the caller had called.
 	 */
 	orq = nta_outgoing_tcreate(
-	        join->leg, callback, magic, (const url_string_t *)server_url(rescue, url), method, name,
+	        join->leg, callback, magic, (const url_string_t *)rescue->server_url, method, name,
 	        nta_leg_get_rtag(join->leg) ? NULL : (const url_string_t *)join->dialog->request_uri,
-	        SIPTAG_CONTACT_STR(own_contact(rescue, contact)),
-	        SIPTAG_USER_AGENT_STR("sipflip/" SIPFLIP_VERSION),
+	        SIPTAG_CONTACT_STR(rescue->own_contact), SIPTAG_USER_AGENT_STR("sipflip/" SIPFLIP_VERSION),
 	        TAG_IF(headers && headers[0], SIPTAG_HEADER_STR(headers)),
 	        TAG_IF(payload, SIPTAG_CONTENT_TYPE_STR(type ? type : "application/sdp")),
 	        TAG_IF(payload, SIPTAG_PAYLOAD(payload)), TAG_END());
@@ -143,12 +115,11 @@ void join_ack_server(struct rescue_join *join, nta_outgoing_t **invite, const ch
 	msg_t *request = nta_outgoing_getrequest(*invite);
 	uint32_t cseq = request ? sip_object(request)->sip_cseq->cs_seq : 0;
 	sip_payload_t *payload;
-	char url[96];
 	nta_outgoing_t *ack;
 
 	su_home_init(home);
 	payload = sdp && len ? sip_payload_create(home, sdp, (isize_t)len) : NULL;
-	ack = nta_outgoing_tcreate(join->leg, NULL, NULL, (const url_string_t *)server_url(join->rescue, url),
+	ack = nta_outgoing_tcreate(join->leg, NULL, NULL, (const url_string_t *)join->rescue->server_url,
 	                           SIP_METHOD_ACK, NULL, SIPTAG_CSEQ_STR(su_sprintf(home, "%u ACK", cseq)),
 	                           NTATAG_ACK_BRANCH(nta_outgoing_branch(*invite)),
 	                           TAG_IF(payload, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
@@ -181,18 +152,18 @@ void join_free(struct rescue_join *join, bool tell_server)
 	if (join->retry)
 		su_timer_destroy(join->retry);
 	if (join->phone) {
-		nta_outgoing_tcancel(join->phone, on_quiet_answer, NULL, TAG_END());
+		nta_outgoing_tcancel(join->phone, rescue_quiet, NULL, TAG_END());
 		nta_outgoing_destroy(join->phone);
 	}
 	if (join->invite && nta_outgoing_status(join->invite) < 200)
-		nta_outgoing_tcancel(join->invite, on_quiet_answer, NULL, TAG_END());
+		nta_outgoing_tcancel(join->invite, rescue_quiet, NULL, TAG_END());
 	else if (tell_server && join->invite)
 		join_ack_server(join, &join->invite, NULL, 0);
 	/* Destroyed while it was cancelled: nta answers a 2xx that crosses with ACK and BYE. */
 	if (join->invite)
 		nta_outgoing_destroy(join->invite);
 	if (tell_server && join->leg && nta_leg_get_rtag(join->leg))
-		join_ask_server(join, SIP_METHOD_BYE, NULL, NULL, 0, NULL, on_quiet_answer, NULL);
+		join_ask_server(join, SIP_METHOD_BYE, NULL, NULL, 0, NULL, rescue_quiet, NULL);
 	if (join->leg)
 		nta_leg_destroy(join->leg);
 	if (ring && ring->join == join)

@@ -64,7 +64,7 @@ static void answer_offer(struct rescue_join *join, const char *sdp, int len)
 	struct rescue *rescue = join->rescue;
 	struct dialog *d = join_dialog(join);
 	su_home_t home[1] = {SU_HOME_INIT(home)};
-	char timer[RESCUE_TIMER_LEN] = "", own[128];
+	char timer[RESCUE_TIMER_LEN] = "";
 	msg_t *request = nta_incoming_getrequest(join->offer);
 	sip_payload_t *body;
 
@@ -72,12 +72,12 @@ static void answer_offer(struct rescue_join *join, const char *sdp, int len)
 	body = len > 0 ? sip_payload_create(home, sdp, (isize_t)len) : NULL;
 	if (join->offer_from_phone && d)
 		rescue_timer_headers(rescue, d, sip_object(request), timer);
-	snprintf(own, sizeof(own), "<sip:sipflip@%s:%u>", rescue->vip, rescue->conf.rescue_port);
-	nta_incoming_treply(join->offer, SIP_200_OK,
-	                    SIPTAG_CONTACT_STR(join->offer_from_phone ? rescue->contact : own),
-	                    TAG_IF(timer[0], SIPTAG_HEADER_STR(timer)),
-	                    TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
-	                    TAG_IF(body, SIPTAG_PAYLOAD(body)), TAG_END());
+	nta_incoming_treply(
+	        join->offer, SIP_200_OK,
+	        SIPTAG_CONTACT_STR(join->offer_from_phone ? rescue->contact : rescue->own_contact),
+	        TAG_IF(timer[0], SIPTAG_HEADER_STR(timer)),
+	        TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD(body)),
+	        TAG_END());
 	su_home_deinit(home);
 	msg_destroy(request);
 }

@@ -137,13 +137,6 @@ static void reply_ok(struct rescue *rescue, struct dialog *d, nta_incoming_t *ir
 
 /* --- and back -------------------------------------------------------------------------------- */
 
-static int on_prack_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
-{
-	if (nta_outgoing_status(orq) >= 200)
-		nta_outgoing_destroy(orq);
-	return 0;
-}
-
 /*
  * RFC 3262: nobody was told that we take reliable 1xx, but one that comes is
  * acknowledged, or the other phone would give up. Its SDP is the answer to our
@@ -172,7 +165,7 @@ static void on_provisional(struct rescue_pass *pass, nta_outgoing_t *orq, const 
 	prack.cseq = rescue_cseq(rescue, pass->to);
 	prack.body = len > 0 ? sdp : NULL;
 	prack.body_len = len > 0 ? (size_t)len : 0;
-	sent = rescue_send_request(rescue, pass->to, &prack, on_prack_answer, NULL);
+	sent = rescue_send_request(rescue, pass->to, &prack, rescue_quiet, NULL);
 	if (sent)
 		rescue->counters.rescue_sent_prack++;
 }

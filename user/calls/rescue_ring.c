@@ -259,8 +259,3 @@ void rescue_ring_stop(struct rescue *rescue)
 	free(rescue->rings);
 	rescue->rings = NULL;
 }
-
-bool rescue_ring_response(struct rescue *rescue, msg_t *msg, const sip_t *sip)
-{
-	return false;
-}

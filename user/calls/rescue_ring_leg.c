@@ -82,15 +82,13 @@ nta_outgoing_t *ring_revive_callee(struct rescue *rescue, const struct dialog *d
 {
 	msg_t *msg = invite_of(d);
 	const char *key = msg ? sip_object(msg)->sip_via->v_branch : NULL;
-	char addr[ADDR_TEXT_LEN], url[96];
-	bool v4 = addr_is_v4(&d->flow_addr);
+	char host[ADDR_PORT_LEN], url[96];
 	nta_outgoing_t *orq;
 
 	if (!msg)
 		return NULL;
-	addr_format(&d->flow_addr, addr);
-	snprintf(url, sizeof(url), "sip:%s%s%s:%u;transport=udp", v4 ? "" : "[", addr, v4 ? "" : "]",
-	         d->flow_port);
+	snprintf(url, sizeof(url), "sip:%s;transport=udp",
+	         addr_format_port(&d->flow_addr, d->flow_port, host));
 	branch->cseq = d->invite_cseq;
 	branch->offerless = !d->sdp_out_len;
 	orq = nta_outgoing_mcreate(rescue->agent, callback, branch, (const url_string_t *)url, msg,
@@ -216,13 +214,6 @@ int ring_sdp_to_caller(struct rescue_ring *ring, struct dialog *a, struct dialog
 	return b->sdp_in_len ? first_sdp(ring->rescue, b, buf, size) : -ENOENT;
 }
 
-static int on_small_answer(void *magic, nta_outgoing_t *orq, const sip_t *sip)
-{
-	if (nta_outgoing_status(orq) >= 200)
-		nta_outgoing_destroy(orq);
-	return 0;
-}
-
 size_t ring_answer_callee(struct ring_branch *branch, struct dialog *b, const struct dialog *a, char *buf,
                           size_t size)
 {
@@ -250,6 +241,6 @@ void ring_cancel(struct ring_branch *branch)
 		return;
 	branch->cancelled = true;
 	/* Before a first response it waits for one (RFC 3261 9.1): nta does that. */
-	if (nta_outgoing_tcancel(branch->invite, on_small_answer, NULL, TAG_END()))
+	if (nta_outgoing_tcancel(branch->invite, rescue_quiet, NULL, TAG_END()))
 		branch->ring->rescue->counters.rescue_ring_cancels++;
 }

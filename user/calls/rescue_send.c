@@ -42,12 +42,9 @@ struct path {
 
 static const char *flow_url(su_home_t *home, const struct dialog *d)
 {
-	char text[ADDR_TEXT_LEN];
-	bool v4 = addr_is_v4(&d->flow_addr);
+	char host[ADDR_PORT_LEN];
 
-	addr_format(&d->flow_addr, text);
-	return su_sprintf(home, "sip:%s%s%s:%u;transport=udp", v4 ? "" : "[", text, v4 ? "" : "]",
-	                  d->flow_port);
+	return su_sprintf(home, "sip:%s;transport=udp", addr_format_port(&d->flow_addr, d->flow_port, host));
 }
 
 /*

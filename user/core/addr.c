@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
@@ -30,6 +31,14 @@ const char *addr_format(const struct inaddr16 *addr, char buf[ADDR_TEXT_LEN])
 
 	if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? addr->b + 12 : addr->b, buf, ADDR_TEXT_LEN))
 		buf[0] = '\0';
+	return buf;
+}
+
+const char *addr_format_port(const struct inaddr16 *addr, uint16_t port, char buf[ADDR_PORT_LEN])
+{
+	char text[ADDR_TEXT_LEN];
+
+	snprintf(buf, ADDR_PORT_LEN, addr_is_v4(addr) ? "%s:%u" : "[%s]:%u", addr_format(addr, text), port);
 	return buf;
 }
 

@@ -44,11 +44,10 @@ static struct mono earliest_invite(struct mono answered)
 static const char *guess_target(const struct sip_event *ev, char target[DIALOG_GUESS_LEN])
 {
 	const char *user = has(ev->from_user) && strlen(ev->from_user) < DIALOG_USER_LEN ? ev->from_user : "";
-	bool v4 = addr_is_v4(&ev->remote);
-	char addr[ADDR_TEXT_LEN];
+	char host[ADDR_PORT_LEN];
 
-	snprintf(target, DIALOG_GUESS_LEN, "sip:%s%s%s%s%s:%u", user, user[0] ? "@" : "", v4 ? "" : "[",
-	         addr_format(&ev->remote, addr), v4 ? "" : "]", ev->remote_port);
+	snprintf(target, DIALOG_GUESS_LEN, "sip:%s%s%s", user, user[0] ? "@" : "",
+	         addr_format_port(&ev->remote, ev->remote_port, host));
 	return target;
 }
 
