@@ -148,6 +148,24 @@ static void offer_in_one_part_of_several_is_found(void **state)
 	ASSERT_HAS_NOT(b, "hello");
 }
 
+/* As large as the table keeps: what is to be put back has room enough. */
+static void large_session_is_as_it_was_after_a_refusal(void **state)
+{
+	char sdp[DIALOG_SDP_LEN];
+
+	memset(sdp, 'x', sizeof(sdp)); /* one long last line */
+	memcpy(sdp, SAID_A "a=", strlen(SAID_A "a="));
+	memcpy(sdp + sizeof(sdp) - 2, "\r\n", 2);
+	dialog_set_sdp_in(&table, da, sdp, sizeof(sdp));
+	hold_reaches_b();
+	assert_int_equal(da->sdp_in_len, strlen(HOLD_A));
+	answer(&b, "488 Not Here", NULL);
+	hear(&a);
+	ASSERT_HAS(a, "SIP/2.0 488 ");
+	assert_int_equal(da->sdp_in_len, sizeof(sdp));
+	assert_memory_equal(da->sdp_in, sdp, sizeof(sdp));
+}
+
 static void new_media_line_without_a_port_at_the_vip_is_refused(void **state)
 {
 	ASK(&a, .method = "INVITE", .cseq = 501,
@@ -297,6 +315,7 @@ int main(void)
 	        T(refused_offer_leaves_what_was_agreed),
 	        T(refusal_shows_where_the_phone_is_now),
 	        T(offer_in_one_part_of_several_is_found),
+	        T(large_session_is_as_it_was_after_a_refusal),
 	        T(new_media_line_without_a_port_at_the_vip_is_refused),
 	        T(refresh_is_answered_here),
 	        T(update_becomes_a_re_invite_where_it_is_not_allowed),

@@ -22,7 +22,9 @@
 /* rescue->passes is the first of these; the rest is this file's. */
 struct pass_desk {
 	struct rescue_pass pass[RESCUE_PASSES];
-	int top; /* none above is used */
+	struct pass_undo
+	        undo[RESCUE_PASSES]; /* had in advance: without memory an offer could not be taken back */
+	int top;                     /* none above is used */
 	struct pass_refers refers;
 };
 
@@ -52,6 +54,11 @@ struct pass_refers *pass_refers(struct rescue *rescue)
 	return &desk_of(rescue)->refers;
 }
 
+struct pass_undo *pass_undo_of(const struct rescue_pass *pass)
+{
+	return &desk_of(pass->rescue)->undo[pass - pass->rescue->passes];
+}
+
 int pass_top(const struct rescue *rescue)
 {
 	return desk_of(rescue)->top;
@@ -70,8 +77,6 @@ bool rescue_pass_involves(const struct rescue *rescue, const struct dialog *dial
 
 static void forget(struct pass_desk *desk, struct rescue_pass *pass)
 {
-	free(pass->undo.in);
-	free(pass->undo.out);
 	*pass = (struct rescue_pass){0};
 	while (desk->top && !desk->pass[desk->top - 1].used)
 		desk->top--;

@@ -22,12 +22,12 @@
 #define PASS_ALLOW     "INVITE, ACK, BYE, CANCEL, UPDATE, INFO, MESSAGE, NOTIFY, SUBSCRIBE, REFER, PRACK, OPTIONS"
 #define PASS_SUPPORTED "timer, 100rel, norefersub"
 
-/* The two descriptions that an offer replaces, for when it comes to nothing. Heap; NULL = none. */
+/* The two descriptions that an offer replaces, for when it comes to nothing. */
 struct pass_undo {
-	char *in; /* what the asking phone had said */
 	size_t in_len;
-	char *out; /* what the other one had been told */
 	size_t out_len;
+	char in[DIALOG_SDP_LEN];  /* what the asking phone had said */
+	char out[DIALOG_SDP_LEN]; /* what the other one had been told */
 };
 
 /* A request of one phone on its way to the other, and the answer on its way back. */
@@ -48,7 +48,6 @@ struct rescue_pass {
 	struct dialog *from;
 	struct dialog *to;
 	struct mono since;
-	struct pass_undo undo;
 };
 
 /* --- rescue_pass.c --- */
@@ -56,6 +55,8 @@ struct rescue_pass {
 /* Takes irq. NULL: too many of all, or of this dialog; irq is then still the caller's. */
 struct rescue_pass *pass_begin(struct rescue *rescue, nta_incoming_t *irq, struct dialog *from,
                                struct dialog *to);
+/* Of an offer; what is in it is rescue_pass_offer.c's. */
+struct pass_undo *pass_undo_of(const struct rescue_pass *pass);
 /* rescue->passes from here on are free. */
 int pass_top(const struct rescue *rescue);
 /* Lets go of both transactions; who still waits for an answer gets 500. */

@@ -31,29 +31,24 @@ static bool is_refresh(const struct dialog *d, const struct sdp *is)
 
 /* --- back to how it was ----------------------------------------------------------------- */
 
-static char *keep(const char *sdp, size_t len, size_t *ret_len)
-{
-	char *kept = malloc(len + 1);
-
-	if (kept && len)
-		memcpy(kept, sdp, len);
-	*ret_len = kept ? len : 0;
-	return kept;
-}
-
 static void remember(struct rescue_pass *pass)
 {
-	pass->undo.in = keep(pass->from->sdp_in, pass->from->sdp_in_len, &pass->undo.in_len);
-	pass->undo.out = keep(pass->to->sdp_out, pass->to->sdp_out_len, &pass->undo.out_len);
+	struct pass_undo *kept = pass_undo_of(pass);
+
+	kept->in_len = pass->from->sdp_in_len;
+	kept->out_len = pass->to->sdp_out_len;
+	memcpy(kept->in, pass->from->sdp_in, kept->in_len);
+	memcpy(kept->out, pass->to->sdp_out, kept->out_len);
 }
 
 /* RFC 3261 14.1: an offer that was refused never was. */
 static void undo(struct rescue_pass *pass)
 {
-	if (pass->undo.in)
-		dialog_set_sdp_in(pass->rescue->table, pass->from, pass->undo.in, pass->undo.in_len);
-	if (pass->undo.out && !pass->offerless)
-		rescue_sdp_refused(pass->rescue, pass->to, pass->undo.out, pass->undo.out_len);
+	const struct pass_undo *kept = pass_undo_of(pass);
+
+	dialog_set_sdp_in(pass->rescue->table, pass->from, kept->in, kept->in_len);
+	if (!pass->offerless)
+		rescue_sdp_refused(pass->rescue, pass->to, kept->out, kept->out_len);
 }
 
 /* --- out to the other phone --------------------------------------------------------------- */
