@@ -442,6 +442,22 @@ static void what_does_not_read_of_a_join_is_not_gone_on_with(void **state)
 	ASSERT_COUNT(rescue_join_resumed, 1);
 }
 
+/* Nothing tells where the server's half is, but the phone's is known: it is not told that its call never was.
+ */
+static void phone_hangs_up_a_join_that_is_not_gone_on_with(void **state)
+{
+	joined();
+	rescue_stop(rescue);
+	dialog_set_joined(&table, da, "");
+	rescue_resume(rescue, 0x201, now());
+	ASSERT_COUNT(rescue_join_resumed, 0);
+	assert_true(da->origin == table.origin);
+	ask(&a, "BYE", 12, "", "s-a", "", NULL);
+	hear(&a, "SIP/2.0 ");
+	ASSERT_HAS(a, "SIP/2.0 200 ");
+	assert_int_equal(da->state, DIALOG_ENDED);
+}
+
 static void leg_that_the_server_called_is_not_joined(void **state)
 {
 	called_out(&b, SDP_B_O);
@@ -479,6 +495,7 @@ int main(void)
 	        T(hold_crosses_after_a_restart_above_the_last_cseq),
 	        T(server_behind_a_proxy_is_reached_by_its_route_after_a_restart),
 	        T(what_does_not_read_of_a_join_is_not_gone_on_with),
+	        T(phone_hangs_up_a_join_that_is_not_gone_on_with),
 	        T(leg_that_the_server_called_is_not_joined),
 	};
 
