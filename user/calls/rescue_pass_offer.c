@@ -16,7 +16,6 @@
 #include <sofia-sip/sip_util.h>
 #include <sofia-sip/su_tagarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The same session and version as before: a session refresh (RFC 4028 7.4) or a new Contact. */

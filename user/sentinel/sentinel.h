@@ -47,11 +47,10 @@ struct service {
 	enum cause death; /* how the kernel saw it end */
 	bool was_healthy;
 	struct keeper_calls calls;
-	struct recover recover;        /* the configured command after a takeover */
-	struct warm warm;              /* next hops of the phones, kept resolved */
-	struct ctl_takeover *takeover; /* the one that runs or was last, NULL = none */
-	struct keeper_rescue
-	        rescued_before; /* of its calls: what became of them under call keepers that ended */
+	struct recover recover;              /* the configured command after a takeover */
+	struct warm warm;                    /* next hops of the phones, kept resolved */
+	struct ctl_takeover *takeover;       /* the one that runs or was last, NULL = none */
+	struct keeper_rescue rescued_before; /* of its calls, under call keepers that ended */
 	struct mono fenced_at;
 	struct mono resigned_at;
 	enum lease_state told_state; /* last one logged and told to the call keeper */
