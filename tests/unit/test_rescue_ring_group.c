@@ -137,17 +137,52 @@ static void call_answered_by_its_server_waits_on_for_the_callee(void **state)
 	ASSERT_COUNT(rescue_ring_answered, 1);
 }
 
-static void caller_in_a_queue_goes_back_to_the_server_when_the_callee_refuses(void **state)
+/* The server had answered the caller itself, and bob rings for it. */
+static void queue_rings(void)
 {
 	ringing();
 	server_said(&a, "200 OK", "", SDP_SRV);
 	pair(da, db);
 	take_over();
 	hear(&b, "INVITE");
+}
+
+static void caller_in_a_queue_goes_back_to_the_server_when_the_callee_refuses(void **state)
+{
+	queue_rings();
 	answer(&b, "486 Busy Here", NULL);
 	hear(&b, "ACK");
 	hear(&server, "INVITE sip:100@" VIP);
 	ASSERT_HAS(server, "X-Sipflip-Rejoin: call-ann\r\n");
+}
+
+static void callee_stops_ringing_when_the_caller_leaves_the_queue(void **state)
+{
+	queue_rings();
+	answer(&b, "180 Ringing", NULL);
+	ask(&a, "BYE", 12, "", "s-a", "", NULL);
+	hear(&a, "SIP/2.0 200");
+	hear(&b, "CANCEL sip:bob@127.0.0.1");
+	ASSERT_HAS(b, "branch=z9hG4bKout-bob");
+	assert_string_equal(rescue_outcome(rescue, 0)->text, "rang on until the caller hung up");
+	back_to_invite(&b);
+	answer(&b, "200 OK", SDP_B); /* crosses the CANCEL */
+	hear(&b, "ACK");
+	hear(&b, "BYE");
+	assert_int_equal(da->state, DIALOG_ENDED);
+	assert_int_equal(db->state, DIALOG_ENDED);
+	ASSERT_COUNT(rescue_ring_answered, 0);
+}
+
+static void caller_in_a_queue_is_connected_when_the_callee_answers(void **state)
+{
+	queue_rings();
+	answer(&b, "200 OK", SDP_B);
+	hear(&b, "ACK");
+	until(db, DIALOG_RESCUED);
+	assert_int_equal(da->state, DIALOG_RESCUED);
+	assert_string_equal(rescue_outcome(rescue, 0)->text, "rang on, and was answered");
+	assert_null(rescue_outcome(rescue, 1));
 }
 
 static void callee_without_a_caller_is_hung_up_when_it_answers(void **state)
@@ -226,6 +261,8 @@ int main(void)
 	        T(ambiguous_callee_is_cancelled_and_its_callers_are_put_through_afresh),
 	        T(call_answered_by_its_server_waits_on_for_the_callee),
 	        T(caller_in_a_queue_goes_back_to_the_server_when_the_callee_refuses),
+	        T(callee_stops_ringing_when_the_caller_leaves_the_queue),
+	        T(caller_in_a_queue_is_connected_when_the_callee_answers),
 	        T(callee_without_a_caller_is_hung_up_when_it_answers),
 	        T(caller_without_callee_is_put_through_to_the_local_server),
 	        T(cancel_reaches_the_local_server),

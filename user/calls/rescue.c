@@ -124,7 +124,8 @@ void rescue_leg_gone(struct rescue *rescue, struct dialog *dialog, const char *r
 		rescue_call_gone(call, dialog, reason);
 		return;
 	}
-	if (rescue_join_leg_gone(rescue, dialog) || !other || !dialog_is_up(other))
+	if (rescue_ring_leg_gone(rescue, dialog) || rescue_join_leg_gone(rescue, dialog) || !other ||
+	    !dialog_is_up(other))
 		return;
 	rescue->counters.rescue_passed_bye++;
 	rescue_bye(rescue, other, reason);

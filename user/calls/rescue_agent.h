@@ -257,6 +257,8 @@ bool rescue_is_under_way(const struct rescue *rescue, const struct dialog *dialo
 int rescue_ring_start(struct rescue *rescue, struct mono now);
 /* The node owns no more, or the agent closes: all transactions are gone with it. */
 void rescue_ring_stop(struct rescue *rescue);
+/* The phone of this answered leg has hung up. True: others rang for it, and stop. */
+bool rescue_ring_leg_gone(struct rescue *rescue, const struct dialog *dialog);
 /* Every request (all PRACKs, and ACK and CANCEL, too) before the others see it. True = taken with its irq. */
 bool rescue_ring_request(struct rescue *rescue, nta_incoming_t *irq, const sip_t *sip);
 

@@ -250,6 +250,21 @@ int rescue_ring_start(struct rescue *rescue, struct mono now)
 	return 0;
 }
 
+bool rescue_ring_leg_gone(struct rescue *rescue, const struct dialog *dialog)
+{
+	struct rescue_ring *ring = rescue->rings ? rescue->rings->ring : NULL;
+	uint32_t i;
+
+	for (i = 0; ring && i < RINGS; i++, ring++) {
+		if (!ring->used || ring->over || ring->up != dialog || ring->call != dialog->call)
+			continue;
+		ring_outcome(ring, 1, 0, 0, "rang on until the caller hung up");
+		ring_refuse(ring, SIP_487_REQUEST_TERMINATED);
+		return true;
+	}
+	return false;
+}
+
 void rescue_ring_stop(struct rescue *rescue)
 {
 	if (!rescue->rings)
