@@ -40,7 +40,7 @@ static void a_written_configuration_parses_to_the_same(void **state)
 	       "2s\"\n"
 	       "probe { enabled = no interval = \"7ms\" floor = \"40ms\" ceiling = \"3s\" } witness = \"w\"\n"
 	       "calls { rescue = \"off\" media = \"direct\" port = 5071 rate = 3 max-dialogs = 4 } }\n"
-	       "service \"two\" { interface = \"eth1\" vip = \"10.8.0.1/16\" nodes = { \"a\", \"w\" } timing "
+	       "service \"two\" { interface = \"eth1\" vip = \"10.8.0.1/16\" nodes = { \"b\", \"a\" } timing "
 	       "= \"fast\"\n"
 	       "on-peer-silence = \"arbiter\" arbiter = { \"10.8.0.254\", \"10.8.0.253\" } }\n"
 	       "service \"three\" { interface = \"eth1\" vip = \"10.8.0.2/16\" nodes = { \"a\", \"b\" } "
