@@ -648,6 +648,21 @@ static void an_owner_again_has_nothing_left_to_repeat(void **state)
 	assert_true(lease_next(&sim.node[1].lease).ns > sim_clock(&sim, &sim.node[1]).ns);
 }
 
+/* Found by the long simulation after 2,243,845,122 steps. */
+static void a_turn_exactly_one_echo_late_is_followed_by_none_at_the_same_instant(void **state)
+{
+	struct lease *lease = &sim.node[1].lease;
+	struct lease_actions out = {0};
+	struct lease_view v;
+
+	lab(5, LEASE_WITNESSED);
+	run_ms(300);
+	v = sim_view(&sim, 1);
+	lease->next_echo = mono_ns(v.now.ns - lease->conf.echo_ns);
+	lease_tick(lease, &v, &out);
+	assert_int_equal(lease_next(lease).ns, v.now.ns + lease->conf.echo_ns);
+}
+
 static void an_owner_that_forgot_takes_an_epoch_above_what_its_heir_knows(void **state)
 {
 	uint64_t known;
@@ -729,6 +744,7 @@ int main(void)
 	        cmocka_unit_test(a_resign_of_a_former_incarnation_moves_no_vote),
 	        cmocka_unit_test(an_owner_that_hears_a_higher_claim_gives_up_though_it_is_not_heard),
 	        cmocka_unit_test(an_owner_again_has_nothing_left_to_repeat),
+	        cmocka_unit_test(a_turn_exactly_one_echo_late_is_followed_by_none_at_the_same_instant),
 	        cmocka_unit_test(an_owner_that_forgot_takes_an_epoch_above_what_its_heir_knows),
 	        cmocka_unit_test(an_owner_is_told_of_a_higher_epoch_that_its_heir_has_voted_for),
 	};

@@ -290,7 +290,7 @@ void lease_tick(struct lease *lease, const struct lease_view *view, struct lease
 	if (!mono_before(view->now, lease->next_echo)) {
 		send_echoes(lease, view, out);
 		lease->next_echo = mono_add(lease->next_echo, lease->conf.echo_ns);
-		if (mono_before(lease->next_echo, view->now))
+		if (!mono_before(view->now, lease->next_echo))
 			lease->next_echo = mono_add(view->now, lease->conf.echo_ns);
 	}
 }
