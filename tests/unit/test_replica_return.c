@@ -64,6 +64,48 @@ static void a_restarted_owner_keeps_the_newer_cseq(void **state)
 	pair_done(&p);
 }
 
+/* It reads the last seconds of the wire again: its calls as they were before the rescue. Either may speak
+ * first. */
+static void restarted_owner_does_not_undo_a_rescue(bool owner_first)
+{
+	struct pair p;
+	uint64_t known;
+	uint32_t cseq;
+	bool heard = false;
+
+	pair_start(&p);
+	put_dialog(&p, &p.a, 1);
+	turns(&p, 8);
+	cseq = dialog_take_cseq(&p.a.table, get(&p.a, 1), 100);
+	dialog_set_state(&p.a.table, get(&p.a, 1), DIALOG_RESCUED, p.now);
+	turns(&p, 8);
+	node_restart(&p.a);
+	put_dialog(&p, &p.a, 1);
+	known = get(&p.b, 1)->version;
+	/* until then it asks for nothing itself */
+	for (int i = 0; i < 40 && owner_first && get(&p.b, 1)->version == known; i++) {
+		p.now = mono_add(p.now, 100 * NS_PER_MS);
+		replica_session_tick(&p.b.session, p.now);
+		while (read_one(&p, &p.a) || replica_session_flush(&p.a.session, p.now) == 1)
+			;
+		heard = heard || p.b.in.n;
+		while (read_one(&p, &p.b))
+			;
+	}
+	assert_true(heard || !owner_first);
+	turns(&p, 30);
+	assert_int_equal(get(&p.a, 1)->state, DIALOG_RESCUED);
+	assert_int_equal(get(&p.a, 1)->local_cseq, cseq);
+	assert_same_tables(&p);
+	pair_done(&p);
+}
+
+static void a_restarted_owner_does_not_undo_its_rescue(void **state)
+{
+	restarted_owner_does_not_undo_a_rescue(false);
+	restarted_owner_does_not_undo_a_rescue(true);
+}
+
 static void a_restarted_standby_gets_everything(void **state)
 {
 	struct pair p;
@@ -287,6 +329,7 @@ int main(void)
 	        cmocka_unit_test(what_ended_while_cut_off_is_gone_after_the_cut),
 	        cmocka_unit_test(a_restarted_owner_gets_its_calls_back_from_the_standby),
 	        cmocka_unit_test(a_restarted_owner_keeps_the_newer_cseq),
+	        cmocka_unit_test(a_restarted_owner_does_not_undo_its_rescue),
 	        cmocka_unit_test(a_restarted_standby_gets_everything),
 	        cmocka_unit_test(a_former_owner_cannot_change_the_new_owners_table),
 	        cmocka_unit_test(a_former_owner_that_comes_back_is_set_right),

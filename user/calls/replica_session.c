@@ -308,19 +308,26 @@ static void sweep(struct replica_session *s)
 	}
 }
 
-/* An owner that was restarted may have seen newer messages of the dialog than its peer was told. */
-static bool knows_better(struct replica_session *s, const struct dialog *record)
+static bool is_behind(const struct dialog *record, const struct dialog *own)
 {
-	const struct dialog *own;
+	return own->local_cseq > record->local_cseq || own->remote_cseq > record->remote_cseq ||
+	       own->state > record->state;
+}
+
+/*
+ * An owner that was restarted may have seen newer messages of the dialog than its peer
+ * was told; or it has read again what it saw before, and its peer knows how that went on.
+ */
+static bool knows_better(struct replica_session *s, const struct dialog *record, bool authoritative)
+{
+	const struct dialog *own =
+	        dialog_find(s->table, s->service, record->call_id, record->local_tag, record->remote_tag);
 
 	if (!s->owner)
-		return false;
-	own = dialog_find(s->table, s->service, record->call_id, record->local_tag, record->remote_tag);
+		return own && !authoritative && is_behind(record, own);
 	if (!own)
 		return dialog_is_outgrown(s->table, record);
-	return !(own->flags & ~record->flags & DIALOG_INCOMPLETE) &&
-	       (own->local_cseq > record->local_cseq || own->remote_cseq > record->remote_cseq ||
-	        own->state > record->state);
+	return !(own->flags & ~record->flags & DIALOG_INCOMPLETE) && is_behind(record, own);
 }
 
 /* Its BYE passed here before the peer could give it back. */
@@ -343,7 +350,7 @@ static void apply_dialogs(struct replica_session *s, const Replica__Records *r, 
 			s->in.lacking = true;
 			continue;
 		}
-		if (knows_better(s, &record)) {
+		if (knows_better(s, &record, r->authoritative)) {
 			s->counters->replica_ignored++;
 			continue;
 		}
