@@ -61,6 +61,23 @@ static void assert_sums(unsigned int calls, unsigned int rescued, unsigned int f
 	assert_int_equal(svc->takeover->skipped, skipped);
 }
 
+static void cause_is_filled_in_when_the_word_was_seen_before_the_resign(void **state)
+{
+	struct msg msg = {.type = WIRE_RESIGN, .epoch = 769, .detail = CAUSE_switchover};
+
+	takeover_changed(&s, svc, 2, 1, 769, CAUSE_none, mono_ns(1000));
+	msg.epoch = 770;
+	takeover_resigned_to_us(svc, &msg);
+	assert_int_equal(svc->takeover->cause, CAUSE_none);
+	msg.epoch = 769;
+	takeover_resigned_to_us(svc, &msg);
+	assert_int_equal(svc->takeover->cause, CAUSE_switchover);
+	assert_true(svc->takeover->planned);
+	msg.detail = CAUSE_server_exit;
+	takeover_resigned_to_us(svc, &msg);
+	assert_int_equal(svc->takeover->cause, CAUSE_switchover);
+}
+
 static void the_last_word_of_a_call_keeper_counts(void **state)
 {
 	told(513, 10, 0, 0, 0, 2000, 0);
@@ -116,6 +133,7 @@ static void call_keeper_that_ends_before_any_takeover_leaves_nothing(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        T(cause_is_filled_in_when_the_word_was_seen_before_the_resign),
 	        T(the_last_word_of_a_call_keeper_counts),
 	        T(what_a_call_keeper_says_of_another_takeover_is_ignored),
 	        T(call_keepers_of_one_takeover_are_summed_up),

@@ -100,7 +100,7 @@ void lease_heed_word(struct lease *lease, const struct lease_view *view, struct 
 	if (lease_is_witness(lease) || lease->state == LEASE_owner || view->word == LEASE_FENCED)
 		return;
 	if ((view->word_epoch & 0xff) == lease->conf.self) {
-		lease_note(out, "ingress had accepted RESIGN and its event did not come: owner by the word");
+		lease_note(out, "ingress had accepted RESIGN before its event was read: owner by the word");
 		adopt(lease, view->word_epoch, CAUSE_none, out);
 	} else {
 		lease_stop_owning(out);

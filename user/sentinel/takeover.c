@@ -19,6 +19,11 @@ const char *cause_text(enum cause cause)
 	return "unknown";
 }
 
+static bool is_planned(enum cause cause)
+{
+	return cause == CAUSE_switchover || cause == CAUSE_agent_stop;
+}
+
 void takeover_changed(struct sentinel *s, struct service *svc, uint8_t from, uint8_t to, uint64_t epoch,
                       enum cause cause, struct mono now)
 {
@@ -39,7 +44,7 @@ void takeover_changed(struct sentinel *s, struct service *svc, uint8_t from, uin
 	        .from_node = from,
 	        .to_node = to,
 	        .cause = cause,
-	        .planned = cause == CAUSE_switchover || cause == CAUSE_agent_stop,
+	        .planned = is_planned(cause),
 	};
 	snprintf(t->service, sizeof(t->service), "%s", svc->conf->name);
 	svc->takeover = t;
@@ -64,6 +69,12 @@ void takeover_resigned_to_us(struct service *svc, const struct msg *msg)
 
 	if (!t || t->epoch != msg->epoch)
 		return;
+	if (t->cause == CAUSE_none) { /* the word was seen before this, which says why */
+		t->cause = msg->detail;
+		t->planned = is_planned(msg->detail);
+		log_warn("service=%s event=takeover-cause epoch=%llu cause=\"%s\"", svc->conf->name,
+		         (unsigned long long)t->epoch, cause_text(msg->detail));
+	}
 	/* ingress turned the RESIGN itself into the first announcement */
 	t->announced_ns = t->flipped_ns;
 	if (msg->ok_age_us != UINT32_MAX)
